@@ -1,0 +1,206 @@
+//! What enters and what leaves the kernel.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::history_event::HistoryEvent;
+use crate::model::id::BlockId;
+use crate::model::id::ChildId;
+use crate::model::id::StateId;
+use crate::model::id::TaskId;
+use crate::model::payload::Payload;
+use crate::model::quota::Quotas;
+use crate::model::states_error::StatesError;
+use crate::model::timestamp::Timestamp;
+
+/// Something that happened outside, with its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When. Never earlier than the event before.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// The execution starts: always the first event, and only that.
+    Start(Start),
+    /// `StopExecution`.
+    Stop(StatesError),
+    /// The deadline that `next_deadline` named has come.
+    TimePassed,
+    /// A worker took the task. Optional: an answer without it implies it.
+    TaskStarted {
+        /// Which.
+        task: TaskId,
+        /// `workerName` of an activity worker.
+        worker_name: Option<Arc<str>>,
+    },
+    /// The service accepted a `.sync` or `.waitForTaskToken` request.
+    TaskSubmitted {
+        /// Which.
+        task: TaskId,
+        /// The service's response.
+        output: Payload,
+    },
+    /// The worker is alive.
+    TaskHeartbeat {
+        /// Which.
+        task: TaskId,
+    },
+    /// The task's result.
+    TaskSucceeded {
+        /// Which.
+        task: TaskId,
+        /// The result.
+        output: Payload,
+    },
+    /// The task failed.
+    TaskFailed {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        error: StatesError,
+    },
+    /// The task timed out in the worker's eyes (mocked `States.Timeout`): written as `…TimedOut`.
+    TaskTimedOut {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        error: StatesError,
+    },
+    /// A child execution ended.
+    ChildFinished {
+        /// Which.
+        child: ChildId,
+        /// Its output, or how it failed.
+        result: Result<Payload, StatesError>,
+    },
+}
+
+/// The facts an execution starts with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Execution ARN.
+    pub execution_arn: Arc<str>,
+    /// Execution name.
+    pub name: Arc<str>,
+    /// State machine ARN.
+    pub state_machine_arn: Arc<str>,
+    /// State machine name.
+    pub state_machine_name: Arc<str>,
+    /// Role ARN.
+    pub role_arn: Arc<str>,
+    /// The input.
+    pub input: Payload,
+    /// The seed of all chance in this execution.
+    pub seed: u64,
+    /// Which quotas hold.
+    pub quotas: Quotas,
+    /// The block to run: 0, or a Distributed Map's block for a child execution.
+    pub block: BlockId,
+}
+
+/// Something to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Carry out one attempt of a task; report with `Task…` events.
+    StartTask(StartTask),
+    /// Its answer is not wanted any more: stop the work.
+    CancelTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Run a child execution of a Distributed Map: `Start::block` is `block`.
+    StartChild {
+        /// Which.
+        child: ChildId,
+        /// The Map state.
+        state: StateId,
+        /// The block to run.
+        block: BlockId,
+        /// The child's name (a UUID).
+        name: Arc<str>,
+        /// The child's input.
+        input: Payload,
+    },
+    /// Stop a child execution.
+    StopChild {
+        /// Which.
+        child: ChildId,
+    },
+}
+
+/// One attempt of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartTask {
+    /// Its id: fresh for every attempt.
+    pub task: TaskId,
+    /// The Task state.
+    pub state: StateId,
+    /// Its name.
+    pub state_name: Arc<str>,
+    /// `Resource` as written.
+    pub resource_arn: Arc<str>,
+    /// From 1, counted over this visit of the state.
+    pub attempt: u32,
+    /// The effective `Parameters`/`Arguments`, or the effective input.
+    pub input: Payload,
+    /// The resolved timeout.
+    pub timeout_seconds: Option<u64>,
+    /// The resolved heartbeat.
+    pub heartbeat_seconds: Option<u64>,
+    /// `Credentials.RoleArn`.
+    pub role_arn: Option<Arc<str>>,
+    /// The task token of `.waitForTaskToken` and activity tasks.
+    pub token: Option<Arc<str>>,
+}
+
+/// Takes what the kernel puts out.
+pub trait Outbox {
+    /// Takes a command.
+    fn command(&mut self, command: Command);
+    /// Takes a history event.
+    fn history(&mut self, event: HistoryEvent);
+}
+
+/// A refused event. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// The first event was not `Start`, or `Start` came twice.
+    #[error("`Start` must be the first event and the only one of its kind")]
+    Start,
+    /// The execution has ended.
+    #[error("the execution has ended")]
+    Ended,
+    /// The task is not waiting for an answer.
+    #[error("task {0} is not open")]
+    NoSuchTask(TaskId),
+    /// The child is not running.
+    #[error("child execution {0} is not open")]
+    NoSuchChild(ChildId),
+    /// Time went backwards.
+    #[error("the event is older than the one before")]
+    TimeWentBack,
+}
+
+/// How an execution stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Status {
+    /// Not started.
+    New,
+    /// Running.
+    Running,
+    /// Ended well.
+    Succeeded(Payload),
+    /// Ended badly.
+    Failed(StatesError),
+    /// Ran out of the machine's `TimeoutSeconds`.
+    TimedOut(StatesError),
+    /// Stopped.
+    Aborted(StatesError),
+}

@@ -1,0 +1,30 @@
+//! stepfn runs Amazon States Language definitions on a Debian machine.
+//!
+//! Floors, imports point downwards only:
+//!
+//! | floor | room | what it holds |
+//! |---|---|---|
+//! | 0 | `model` | ids, time, payloads, error pairs, history events, quotas |
+//! | 1 | `query` | JSONPath, JSONata, payload templates, intrinsic functions |
+//! | 2 | `asl` | text to `Definition`: parse, compile, diagnostics |
+//! | 3 | `kernel` | events in, commands and history out |
+//! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
+//! | 5 | `worker` | carries out tasks: mappings, shell |
+//! | 6 | `engine` | drives the kernel on real time with real workers |
+//! | 8 | `cli` | one file per command |
+//!
+//! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to
+//! `worker`, a command to `cli`.
+
+pub mod asl;
+pub mod kernel;
+pub mod model;
+pub mod query;
+pub mod sim;
+
+#[cfg(feature = "runtime")]
+pub mod cli;
+#[cfg(feature = "runtime")]
+pub mod engine;
+#[cfg(feature = "runtime")]
+pub mod worker;

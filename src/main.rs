@@ -1,0 +1,5 @@
+//! The `stepfn` command.
+
+fn main() -> std::process::ExitCode {
+    stepfn::cli::main()
+}

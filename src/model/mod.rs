@@ -1,0 +1,14 @@
+//! The nouns that every other room speaks of: ids, time, payloads, error pairs, history events, quotas.
+//!
+//! May import: nothing of ours. Invariant: no clock, no files, no randomness.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![warn(missing_docs)]
+
+pub mod entropy;
+pub mod history_event;
+pub mod id;
+pub mod payload;
+pub mod quota;
+pub mod span;
+pub mod states_error;
+pub mod timestamp;

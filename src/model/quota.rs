@@ -1,0 +1,25 @@
+//! AWS's quotas that a running execution meets.
+
+/// Largest payload (input, output, one variable, one `Assign`), in bytes of JSON text.
+pub const PAYLOAD_BYTES_MAX: usize = 262_144;
+/// Largest sum of the stored variables of one execution, in bytes.
+pub const VARIABLES_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Number of history events at which an execution ends.
+pub const HISTORY_EVENTS_MAX: u64 = 25_000;
+/// Largest definition, in bytes.
+pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
+/// Iterations of an inline Map that run at the same time, at most.
+pub const INLINE_MAP_CONCURRENCY_MAX: usize = 40;
+/// Longest `Error`, in characters.
+pub const ERROR_CHARS_MAX: usize = 256;
+/// Longest `Cause`, in characters.
+pub const CAUSE_CHARS_MAX: usize = 32_768;
+
+/// Which quotas hold for an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Quotas {
+    /// AWS's.
+    Aws,
+    /// None, for purely local use (`--no-quotas`).
+    Off,
+}

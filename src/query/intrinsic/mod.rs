@@ -1,0 +1,3 @@
+//! The 18 intrinsic functions: one file each.
+
+pub mod call;

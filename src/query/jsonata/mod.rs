@@ -1,0 +1,3 @@
+//! JSONata as Step Functions speaks it, on the crate `jlens-core`.
+
+pub mod expression;
