@@ -149,6 +149,11 @@ impl Cx<'_> {
         for child in std::mem::take(&mut self.core.children).into_keys() {
             self.out.command(Command::StopChild { child });
         }
+    }
+
+    /// Forgets the frames of an execution that has ended. Only at the end of `advance`: until then callers may
+    /// still hold frame ids.
+    pub(super) fn forget_frames(&mut self) {
         self.core.frames.clear();
         self.core.free_frames.clear();
         self.core.ready.clear();

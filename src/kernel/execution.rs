@@ -241,5 +241,6 @@ impl Cx<'_> {
             };
             self.turn(frame);
         }
+        self.forget_frames();
     }
 }
