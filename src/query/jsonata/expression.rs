@@ -205,14 +205,3 @@ mod tests {
         }
     }
 }
-
-impl Expression {
-    /// As `evaluate`; a result that is a whole payload is shared, not copied.
-    pub fn evaluate_payload(
-        &self,
-        env: &Env<'_>,
-        location: &str,
-    ) -> Result<crate::model::payload::Payload, QueryError> {
-        self.evaluate(env, location).map(crate::model::payload::Payload::new)
-    }
-}
