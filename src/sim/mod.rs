@@ -9,4 +9,7 @@
 
 pub mod check;
 pub mod driver;
+
+#[cfg(test)]
+mod tests;
 pub mod mock_config;
