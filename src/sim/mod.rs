@@ -9,7 +9,7 @@
 
 pub mod check;
 pub mod driver;
+pub mod mock_config;
 
 #[cfg(test)]
 mod tests;
-pub mod mock_config;
