@@ -56,3 +56,14 @@ impl Expression {
 pub fn unexpected_type(_expression: &Expression, _location: &str, _expected: &str, _value: &Value) -> QueryError {
     todo!()
 }
+
+impl Expression {
+    /// As `evaluate`; a result that is a whole payload is shared, not copied.
+    pub fn evaluate_payload(
+        &self,
+        env: &Env<'_>,
+        location: &str,
+    ) -> Result<crate::model::payload::Payload, QueryError> {
+        self.evaluate(env, location).map(crate::model::payload::Payload::new)
+    }
+}
