@@ -408,6 +408,15 @@ fn a_task_result_flows_through_selector_and_paths() {
         &one(&state),
         "{}",
         Script::default().on("A", [Answer::Succeed(json!({"x": 1}))]),
-        &expect![[""]],
+        &expect![[r#"
+            1<0 ExecutionStarted 0.000
+            2<0 TaskStateEntered:A 0.000
+            3<2 LambdaFunctionScheduled 0.000
+            4<3 LambdaFunctionStarted 0.000
+            5<4 LambdaFunctionSucceeded 0.000
+            6<5 TaskStateExited:A 0.000
+            7<6 ExecutionSucceeded 0.000
+            SUCCEEDED {"n":1}
+        "#]],
     );
 }
