@@ -130,6 +130,7 @@ fn indefinite_paths_yield_a_list() {
         ("$.items[?(@.p == 1.0)].c", json!(["books"])),
         ("$.items[?(@.p in [1, 20])].p", json!([1, 20])),
         ("$.items[*].tags.length()", json!([2])),
+        ("$.items[?(@.c==books)].p", json!([1, 20])),
         ("$.items[?(true)].p", json!([1, 700, 20])),
     ] {
         assert_eq!(select(path, &input), Ok(expected), "{path}");
