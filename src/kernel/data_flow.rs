@@ -22,8 +22,9 @@ use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::query::template::Template;
 
-/// Values nest no deeper than this, so that nothing that walks them runs out of stack.
-const DEPTH_MAX: usize = 512;
+/// Values nest no deeper than this: what is written must be readable again (serde_json reads 127 levels), and
+/// nothing that walks a value may run out of stack.
+const DEPTH_MAX: usize = 120;
 
 /// What a state assigns: name and value.
 pub(super) type Assigned = Vec<(Arc<str>, Payload)>;
