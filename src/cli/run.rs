@@ -31,6 +31,9 @@ use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
+use crate::sim::mock_config::MockConfig;
+use crate::sim::mock_config::MockConfigError;
+use crate::sim::mock_config::MockTasks;
 use crate::worker::Site;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
@@ -291,8 +294,23 @@ fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
     })
 }
 
-fn mocks(_arguments: &Arguments) -> Result<Option<Box<dyn crate::engine::run::Mocks>>, CliError> {
-    Ok(None)
+fn mocks(arguments: &Arguments) -> Result<Option<MockTasks>, CliError> {
+    let Some(mock) = &arguments.mock else {
+        return Ok(None);
+    };
+    let Some((path, case)) = mock.rsplit_once('#') else {
+        return Err(CliError::usage(format!("`{mock}` names no test case")).hint("write --mock FILE#TestCase"));
+    };
+    let wrong = |error: MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
+    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(wrong)?;
+    let machine = source::machine_name(&arguments.file);
+    match config.test_case(Some(&machine), case) {
+        // A file with a single machine may call it as it likes.
+        Err(MockConfigError::UnknownMachine(_)) => config.test_case(None, case),
+        found => found,
+    }
+    .map(Some)
+    .map_err(wrong)
 }
 
 fn history_error(path: &Path, error: &std::io::Error) -> CliError {

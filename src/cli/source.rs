@@ -90,7 +90,7 @@ mod tests {
             ("a/order.asl.json", "order"),
             ("order.yaml", "order"),
             ("order", "order"),
-            (".asl.json", ".asl"),
+            (".asl.json", "machine"),
             ("..", "machine"),
         ] {
             assert_eq!(machine_name(Path::new(path)), name, "{path}");

@@ -32,6 +32,7 @@ use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::sim::driver::Tasks;
+use crate::sim::mock_config::MockTasks;
 use crate::worker;
 use crate::worker::Cancel;
 use crate::worker::Job;
@@ -45,12 +46,6 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Jobs that run at the same time, at most: each holds three pipes.
 const JOBS_MAX: usize = 256;
 
-/// Answers some tasks without a worker.
-pub trait Mocks: Tasks {
-    /// Tells whether the state's tasks are answered here.
-    fn mocks(&self, state: &str) -> bool;
-}
-
 /// How to run.
 pub struct Options {
     /// Jump over waits and retry pauses.
@@ -58,7 +53,7 @@ pub struct Options {
     /// What the tasks share.
     pub site: Arc<Site>,
     /// Answers that replace tasks.
-    pub mocks: Option<Box<dyn Mocks>>,
+    pub mocks: Option<MockTasks>,
 }
 
 /// How a run ended.

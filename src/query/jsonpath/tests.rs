@@ -83,14 +83,20 @@ fn indefinite_paths_yield_a_list() {
         ("$.items[1:2].p", json!([700])),
         ("$.items[1:9].p", json!([700, 20])),
         ("$.items[2:1].p", json!([])),
-        ("$.items[*]['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        (
+            "$.items[*]['p','c']",
+            json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}]),
+        ),
         ("$['limit','nested'].items", json!([[[1, 2], [3]]])),
         ("$..p", json!([1, 700, 20])),
         ("$..[0]", json!([{"p": 1, "c": "books"}, "x", [1, 2], 1, 3, 1])),
         ("$.nested..*", json!([[[1, 2], [3]], [1, 2], [3], 1, 2, 3])),
         ("$.nested.*", json!([[[1, 2], [3]]])),
         ("$..tags[1]", json!(["y"])),
-        ("$..['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        (
+            "$..['p','c']",
+            json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}]),
+        ),
         ("$..[?(@.p > 500)].c", json!(["Pens"])),
         ("$.items[?(@.c == 'books')].p", json!([1, 20])),
         ("$.items[?(@['c'] == \"books\" && @.p > 1)].p", json!([20])),
@@ -134,8 +140,17 @@ fn indefinite_paths_yield_a_list() {
 #[test]
 fn lists_are_empty_where_their_beginning_is_missing() {
     for path in [
-        "$[*]", "$.items[*]", "$.items[1:]", "$.items[:1]", "$.items[*].itemValue", "$.items[1:].itemValue",
-        "$.item.items[1:5].itemValue", "$.item.items[*]", "$..x", "$.items[?(@.a)]", "$.a[5][*]",
+        "$[*]",
+        "$.items[*]",
+        "$.items[1:]",
+        "$.items[:1]",
+        "$.items[*].itemValue",
+        "$.items[1:].itemValue",
+        "$.item.items[1:5].itemValue",
+        "$.item.items[*]",
+        "$..x",
+        "$.items[?(@.a)]",
+        "$.a[5][*]",
     ] {
         assert_eq!(select(path, &json!({})), Ok(json!([])), "{path}");
     }
@@ -153,14 +168,29 @@ fn failures_speak_like_jayway() {
         ("$.a.b.c", "Missing property in path $['a']['b']"),
         ("$.a.l[1]", "No results for path: $['a']['l'][1]"),
         ("$.a.l[-2].x", "No results for path: $['a']['l'][-2]['x']"),
-        ("$[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: {a={n=null, i=4, s=x, f=1.5, l=[1]}}"),
-        ("$.a.i[0]", "Filter: [0] can only be applied to arrays. Current context is: 4"),
+        (
+            "$[1:5]",
+            "Filter: [1:5] can only be applied to arrays. Current context is: {a={n=null, i=4, s=x, f=1.5, l=[1]}}",
+        ),
+        (
+            "$.a.i[0]",
+            "Filter: [0] can only be applied to arrays. Current context is: 4",
+        ),
         ("$.a.n[0]", "The path $['a']['n'] is null"),
-        ("$.a.l.sum().x", "Expected to find an object with property ['x'] in path $ but found 'java.lang.Double'. This is not a \
-          json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
-        ("$.a.i.b", "Expected to find an object with property ['b'] in path $['a']['i'] but found 'java.lang.Integer'. This \
-          is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
-        ("$.a.i.sum()", "Aggregation function attempted to calculate value using empty array"),
+        (
+            "$.a.l.sum().x",
+            "Expected to find an object with property ['x'] in path $ but found 'java.lang.Double'. This is not a \
+          json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+        ),
+        (
+            "$.a.i.b",
+            "Expected to find an object with property ['b'] in path $['a']['i'] but found 'java.lang.Integer'. This \
+          is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+        ),
+        (
+            "$.a.i.sum()",
+            "Aggregation function attempted to calculate value using empty array",
+        ),
     ] {
         assert_eq!(select(path, &input), Err(expected.to_owned()), "{path}");
     }
@@ -205,11 +235,55 @@ fn nonsense_is_refused() {
     let lists = format!("$[?(@.a in {}", "[".repeat(100_000));
     let functions = format!("$.a{}", ".keys()".repeat(1000));
     for path in [
-        "", "a", "@", "@.a", ".a", "$.", "$..", "$a.", "$-", "$ a", "$$$", "$.a]", "$.a)", "$[", "$[]", "$['a", "$['a'",
-        "$['a' 'b']", "$['a',]", "$[a]", "$[1", "$[1,]", "$[1:2:3]", "$[99999999999]", "$[--1]", "$[?]", "$[?()]", "$[?(@.a == )]",
-        "$[?(@.a = 1)]", "$[?(@.a == 1]", "$[?(@.a == 'x)]", "$[?(@.a =~ /(/)]", "$[?(@.a =~ 'x')]", "$[?(1)]", "$[(@.length-1)]",
-        "$.nofunction()", "$.length(", "$.length(,)", "$.a\\", "$.a\u{0}b", "$.*a", "$[*", "States.UUID()", " $.a",
-        &deep_groups, &deep_filters, &bangs, &lists, &functions,
+        "",
+        "a",
+        "@",
+        "@.a",
+        ".a",
+        "$.",
+        "$..",
+        "$a.",
+        "$-",
+        "$ a",
+        "$$$",
+        "$.a]",
+        "$.a)",
+        "$[",
+        "$[]",
+        "$['a",
+        "$['a'",
+        "$['a' 'b']",
+        "$['a',]",
+        "$[a]",
+        "$[1",
+        "$[1,]",
+        "$[1:2:3]",
+        "$[99999999999]",
+        "$[--1]",
+        "$[?]",
+        "$[?()]",
+        "$[?(@.a == )]",
+        "$[?(@.a = 1)]",
+        "$[?(@.a == 1]",
+        "$[?(@.a == 'x)]",
+        "$[?(@.a =~ /(/)]",
+        "$[?(@.a =~ 'x')]",
+        "$[?(1)]",
+        "$[(@.length-1)]",
+        "$.nofunction()",
+        "$.length(",
+        "$.length(,)",
+        "$.a\\",
+        "$.a\u{0}b",
+        "$.*a",
+        "$[*",
+        "States.UUID()",
+        " $.a",
+        &deep_groups,
+        &deep_filters,
+        &bangs,
+        &lists,
+        &functions,
     ] {
         let Err(error) = Path::parse(path) else {
             panic!("{path} was accepted");
@@ -223,7 +297,10 @@ fn nonsense_is_refused() {
 fn explosions_are_stopped() {
     let path = format!("$.a{}", "[0,0,0,0,0,0,0,0,0,0]".repeat(30));
     let input = json!({"a": [[[[[[[[[[[[[1]]]]]]]]]]]]]});
-    assert_eq!(select(&path, &input), Err("The path visits too many values.".to_owned()));
+    assert_eq!(
+        select(&path, &input),
+        Err("The path visits too many values.".to_owned())
+    );
 }
 
 #[test]
@@ -238,7 +315,11 @@ fn insertion_creates_objects_on_the_way() {
         ("$.l[2]", json!({"l": [1, 2]}), json!({"l": [1, 2, "new"]})),
         ("$.l[1].x", json!({"l": [1]}), json!({"l": [1, {"x": "new"}]})),
     ] {
-        assert_eq!(Path::parse(path).unwrap().insert(input, json!("new")), Ok(expected), "{path}");
+        assert_eq!(
+            Path::parse(path).unwrap().insert(input, json!("new")),
+            Ok(expected),
+            "{path}"
+        );
     }
     for (path, input, text) in [
         ("$.child", json!(4), "4"),
@@ -249,6 +330,9 @@ fn insertion_creates_objects_on_the_way() {
         ("$.a.b.c", json!({"a": {"b": null}}), r#"{"a":{"b":null}}"#),
     ] {
         let error = Path::parse(path).unwrap().insert(input, json!(1)).unwrap_err();
-        assert_eq!(error.to_string(), format!("Unable to apply ReferencePath {path} to input {text}"));
+        assert_eq!(
+            error.to_string(),
+            format!("Unable to apply ReferencePath {path} to input {text}")
+        );
     }
 }

@@ -157,13 +157,7 @@ impl<'r> Walker<'r> {
     }
 
     /// Tries `step` on `top` and on every object and array below, parents first.
-    fn scan<'x>(
-        &self,
-        step: &Step,
-        is_last: bool,
-        top: &'x Value,
-        out: &mut Reached<'x>,
-    ) -> Result<(), PathFailure> {
+    fn scan<'x>(&self, step: &Step, is_last: bool, top: &'x Value, out: &mut Reached<'x>) -> Result<(), PathFailure> {
         let mut waiting = vec![top];
         while let Some(node) = waiting.pop() {
             match (node, step) {
