@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::asl::compile::compile_tree;
 use crate::asl::definition::Definition;
 use crate::asl::diagnostic::Diagnostic;
+use crate::asl::substitute;
+use crate::asl::text;
+use crate::asl::yaml;
+use crate::model::quota::DEFINITION_BYTES_MAX;
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,29 @@ impl Default for Options {
 ///
 /// # Errors
 /// Everything that AWS would refuse, several findings at once, in AWS's order where it is known.
-pub fn compile(_text: &str, _options: &Options) -> Result<Definition, Vec<Diagnostic>> {
-    todo!()
+pub fn compile(text: &str, options: &Options) -> Result<Definition, Vec<Diagnostic>> {
+    if text.trim().is_empty() || DEFINITION_BYTES_MAX < text.len() {
+        let message = if text.len() <= DEFINITION_BYTES_MAX {
+            "Definition must be a valid JSON object".to_owned()
+        } else {
+            format!("Definition must not be larger than {DEFINITION_BYTES_MAX} bytes")
+        };
+        return Err(vec![Diagnostic {
+            code: "SCHEMA_VALIDATION_FAILED",
+            message,
+            location: None,
+            span: None,
+        }]);
+    }
+    let tree = match options.format {
+        Format::Json => text::parse(text),
+        Format::Yaml => yaml::parse(text),
+    };
+    let mut tree = tree.map_err(|finding| vec![finding])?;
+    let mut findings = Vec::new();
+    substitute::fill(&mut tree, options, &mut findings);
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    compile_tree(&tree, options)
 }
