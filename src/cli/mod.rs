@@ -48,10 +48,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let result = match arguments.command {
+    let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
-    };
+    });
+    // The panic has been told on stderr.
+    let result = result.unwrap_or(Ok(error::INTERNAL));
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

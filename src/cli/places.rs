@@ -21,6 +21,7 @@ pub(crate) struct Visit {
     pub(crate) attempt: u32,
     /// Iterations that have ended, and all of them.
     pub(crate) iterations: Option<(u64, u64)>,
+    has_children: bool,
     events: Vec<EventId>,
 }
 
@@ -57,6 +58,7 @@ impl Places {
                     since: event.at,
                     attempt: 0,
                     iterations: None,
+                    has_children: false,
                     events: vec![event.id],
                 };
                 while self.visits.len() >= VISITS_MAX
@@ -85,6 +87,11 @@ impl Places {
                 let (id, visit) = self.follow(event)?;
                 visit.iterations = Some((0, *length));
                 Some(Change::Iterated(id, visit.clone()))
+            }
+            K::MapRunStarted { .. } => {
+                let (_, visit) = self.follow(event)?;
+                visit.has_children = true;
+                None
             }
             K::MapIterationSucceeded { name, .. } | K::MapIterationFailed { name, .. } => {
                 let id = self.by_name(name)?;
@@ -126,6 +133,14 @@ impl Places {
                 None
             }
         }
+    }
+
+    /// Counts the end of a child execution to the Distributed Map that was entered last.
+    pub(crate) fn child_ended(&mut self) -> Option<Change> {
+        let (id, visit) = self.visits.iter_mut().rev().find(|(_, visit)| visit.has_children)?;
+        let (done, _) = visit.iterations.as_mut()?;
+        *done = done.saturating_add(1);
+        Some(Change::Iterated(*id, visit.clone()))
     }
 
     /// Returns the visits that go on, in the order of their entries.

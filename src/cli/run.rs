@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
@@ -108,6 +109,11 @@ its stderr is the cause. What it writes to stderr also counts as a heartbeat.
   env = { STAGE = \"dev\" }             # added to PATH, HOME and LANG
   error = \"Resize.Failed\"             # of a failure that names no error itself
 
+arn:aws:states:::debian:shell.run, in AWS's form arn:aws:states:REGION:ACCOUNT:activity:debian-shell-run, has the \
+parameters Command (a list) or Script (for /bin/sh -e), Stdin, Env and Cwd. Its result is ExitCode, Stdout (parsed \
+when it is JSON) and Stderr. Its errors are Shell.NonZeroExit (the cause is the result as JSON), Shell.Killed, \
+Shell.StartFailed and Shell.InvalidParameters.
+
 Every process that a task starts ends with the task.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -169,13 +175,14 @@ fn drive(
     view: &mut View,
 ) -> Result<(Status, Option<i32>), CliError> {
     let internal = |error: &dyn std::fmt::Display| CliError::internal(format!("the execution broke off: {error}"));
+    let nursery = Arc::clone(&options.site.nursery);
     let mut engine = Engine::new(Arc::clone(definition), options, view);
     if let Some(status) = engine.start(start).map_err(|error| internal(&error))? {
         return Ok((status, None));
     }
     let finished = crate::engine::run::block_on(async {
         let (sender, receiver) = mpsc::unbounded_channel();
-        listen(&sender)?;
+        listen(sender, nursery)?;
         engine.finish(receiver).await.map_err(std::io::Error::other)
     });
     let outcome = finished
@@ -184,28 +191,52 @@ fn drive(
     Ok((outcome.status, outcome.interrupted))
 }
 
-/// Turns signals into interrupts.
-fn listen(sender: &mpsc::UnboundedSender<Interrupt>) -> std::io::Result<()> {
-    let mut kinds = vec![
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-    ];
-    if !ignores_hangup() {
-        kinds.push((SignalKind::hangup(), "SIGHUP"));
-    }
-    for (kind, name) in kinds {
-        let mut signals = signal(kind)?;
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                let _ = sender.send(Interrupt {
-                    signal: kind.as_raw_value(),
-                    error: StatesError::new("Debian.Interrupted", format!("stepfn received {name}.")),
-                });
+/// Turns signals into interrupts, on a thread of their own: a machine that never waits must be stoppable. The
+/// second signal ends this process at once.
+fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> std::io::Result<()> {
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let heard: std::io::Result<std::io::Result<()>> = crate::engine::run::block_on(async {
+            let mut interrupts = signal(SignalKind::interrupt())?;
+            let mut terminations = signal(SignalKind::terminate())?;
+            let mut hangups = match ignores_hangup() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            };
+            let _ = ready.send(Ok(()));
+            let mut is_second = false;
+            loop {
+                let (kind, name) = tokio::select! {
+                    _ = interrupts.recv() => (SignalKind::interrupt(), "SIGINT"),
+                    _ = terminations.recv() => (SignalKind::terminate(), "SIGTERM"),
+                    _ = hear(&mut hangups) => (SignalKind::hangup(), "SIGHUP"),
+                };
+                let signal = kind.as_raw_value();
+                if is_second {
+                    nursery.kill_all();
+                    std::process::exit(signal.saturating_add(128));
+                }
+                is_second = true;
+                let error = StatesError::new("Debian.Interrupted", format!("stepfn received {name}."));
+                let _ = sender.send(Interrupt { signal, error });
             }
         });
+        if let Err(error) | Ok(Err(error)) = heard {
+            let _ = ready.send(Err(error));
+        }
+    })?;
+    is_ready
+        .recv()
+        .unwrap_or_else(|_| Err(std::io::Error::other("the signal thread ended")))
+}
+
+async fn hear(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => {
+            signals.recv().await;
+        }
+        None => std::future::pending().await,
     }
-    Ok(())
 }
 
 /// Tells whether this process was started under `nohup`.

@@ -19,6 +19,7 @@ use crate::cli::places::Places;
 use crate::cli::places::Visit;
 use crate::engine::observer::Observer;
 use crate::model::history_event::HistoryEvent;
+use crate::model::history_event::HistoryEventKind;
 use crate::model::history_event::StateType;
 use crate::model::id::EventId;
 use crate::model::timestamp::Timestamp;
@@ -92,7 +93,6 @@ impl View {
     }
 
     fn line(&mut self, text: &str) {
-        let text = printable(text);
         match &mut self.screen {
             Screen::Quiet => {}
             Screen::Lines(lines) => {
@@ -139,7 +139,12 @@ impl View {
             }
             Change::AttemptFailed(visit, error) => {
                 let indent = self.indent(&visit.name);
-                self.line(&format!("{indent}failed    {}{}: {error}", visit.name, attempt(visit)));
+                self.line(&format!(
+                    "{indent}failed    {}{}: {}",
+                    name(visit),
+                    attempt(visit),
+                    printable(error)
+                ));
             }
             Change::Iterated(id, visit) => self.refresh(*id, visit),
             Change::Left(id, visit) => {
@@ -153,7 +158,7 @@ impl View {
                 self.drop_bar(*id);
             }
             Change::Aborted(id, visit) => {
-                self.line(&format!("{}aborted   {}", self.indent(&visit.name), visit.name));
+                self.line(&format!("{}aborted   {}", self.indent(&visit.name), name(visit)));
                 self.drop_bar(*id);
             }
         }
@@ -178,8 +183,13 @@ impl View {
 
 impl Observer for View {
     fn history(&mut self, event: &HistoryEvent, is_child: bool) {
-        // A child's events have ids of their own; its state machine run is one bar of the Map.
+        // A child's events have ids of their own; the whole child is one step of its Map.
         if is_child {
+            if ends_execution(&event.kind)
+                && let Some(change) = self.places.child_ended()
+            {
+                self.show(&change);
+            }
             return;
         }
         self.now = event.at;
@@ -194,7 +204,7 @@ impl Observer for View {
     }
 
     fn log(&mut self, state: &str, line: &str) {
-        let state = self.paint("2", state);
+        let state = self.paint("2", &printable(state));
         self.line(&format!("{state} | {}", printable(line)));
     }
 
@@ -218,6 +228,16 @@ impl Observer for View {
     }
 }
 
+fn ends_execution(kind: &HistoryEventKind) -> bool {
+    matches!(
+        kind,
+        HistoryEventKind::ExecutionSucceeded { .. }
+            | HistoryEventKind::ExecutionFailed(_)
+            | HistoryEventKind::ExecutionTimedOut(_)
+            | HistoryEventKind::ExecutionAborted(_)
+    )
+}
+
 /// Gives a live line its text.
 fn dress(bar: &ProgressBar, visit: &Visit) {
     let style = match visit.iterations {
@@ -231,7 +251,11 @@ fn dress(bar: &ProgressBar, visit: &Visit) {
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    bar.set_message(printable(&format!("{}{}", visit.name, attempt(visit))));
+    bar.set_message(format!("{}{}", name(visit), attempt(visit)));
+}
+
+fn name(visit: &Visit) -> String {
+    printable(&visit.name)
 }
 
 fn attempt(visit: &Visit) -> String {

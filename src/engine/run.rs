@@ -80,6 +80,9 @@ pub enum RunError {
     /// The kernel refused an event that the engine thought legal.
     #[error("an event was refused: {0}")]
     Illegal(#[from] Illegal),
+    /// A worker panicked.
+    #[error("a worker panicked: {0}")]
+    Worker(String),
     /// Nothing can happen any more.
     #[error("the execution waits for something that cannot come")]
     Stuck,
@@ -270,9 +273,13 @@ impl<'a> Engine<'a> {
                     self.take(message);
                 }
             }
+            Some(ended) = self.jobs.join_next() => {
+                if let Err(error) = ended {
+                    return Err(RunError::Worker(error.to_string()));
+                }
+            }
             () = tokio::time::sleep(pause) => self.come_due(),
         }
-        while self.jobs.try_join_next().is_some() {}
         Ok(None)
     }
 

@@ -126,6 +126,21 @@ impl Nursery {
         }
     }
 
+    /// Kills whatever is left of all tasks at once.
+    pub fn kill_all(&self) {
+        let begin = Instant::now();
+        while self.inner().ready && begin.elapsed() < GRACE {
+            let living = self.descendants();
+            if living.is_empty() {
+                return;
+            }
+            for process in &living {
+                send(process, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     async fn sweep(&self, members: impl Fn() -> Vec<Process>) {
         let begin = Instant::now();
         let mut told = BTreeSet::new();

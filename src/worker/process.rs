@@ -29,7 +29,7 @@ const LOG_LINE_BYTES_MAX: usize = 4096;
 /// How long to wait for the last output when every process has ended.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Least time between two signs of life.
-const ALIVE_PAUSE: Duration = Duration::from_millis(200);
+const ALIVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What to run.
 #[derive(Clone, Debug)]
