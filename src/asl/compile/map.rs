@@ -31,10 +31,6 @@ const DISTRIBUTED_ONLY: &[&str] = &[
     "ItemBatcher",
     "ResultWriter",
     "Label",
-    "ToleratedFailureCount",
-    "ToleratedFailureCountPath",
-    "ToleratedFailurePercentage",
-    "ToleratedFailurePercentagePath",
 ];
 
 impl<'n> Compiler<'n, '_> {

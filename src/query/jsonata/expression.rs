@@ -109,7 +109,7 @@ impl Expression {
             Ok(Outcome::Value(value)) => Ok(value),
             Ok(Outcome::Undefined) => Err(limits::undefined(&compiled.text, location)),
             Ok(Outcome::Function) => Err(limits::unsupported(&compiled.text, location)),
-            Err(error) => Err(limits::thrown(&compiled.text, location, &error)),
+            Err(error) => Err(limits::thrown(&compiled.text, location, &error, env.entropy)),
         }
     }
 
