@@ -86,8 +86,18 @@ fn complaints(run: &Run, working_directory: &Path) -> Vec<String> {
         found.push(format!("stderr does not hold {wanted:?}"));
     }
     let there = |file: &String| working_directory.join(file).exists();
-    found.extend(run.leaves.iter().filter(|file| !there(file)).map(|file| format!("`{file}` is missing")));
-    found.extend(run.removes.iter().filter(|file| there(file)).map(|file| format!("`{file}` is still there")));
+    found.extend(
+        run.leaves
+            .iter()
+            .filter(|file| !there(file))
+            .map(|file| format!("`{file}` is missing")),
+    );
+    found.extend(
+        run.removes
+            .iter()
+            .filter(|file| there(file))
+            .map(|file| format!("`{file}` is still there")),
+    );
     if !found.is_empty() {
         found.push(format!("stderr was\n{stderr}"));
     }
@@ -111,7 +121,13 @@ fn every_fixture_gives_its_output() {
         }
         place = Some((run.fixture.clone(), directory));
     }
-    assert!(wrong.is_empty(), "{} of {} runs:\n{}", wrong.len(), runs.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} runs:\n{}",
+        wrong.len(),
+        runs.len(),
+        wrong.join("\n")
+    );
 }
 
 /// The definitions of all fixtures, YAML included.
