@@ -1,50 +1,246 @@
-//! One execution.
+//! One execution: the kernel's door.
 
 use std::sync::Arc;
 
 use crate::asl::definition::Definition;
+use crate::kernel::core::Core;
+use crate::kernel::core::Cx;
+use crate::kernel::event::Command;
 use crate::kernel::event::Event;
+use crate::kernel::event::EventKind;
 use crate::kernel::event::Illegal;
 use crate::kernel::event::Outbox;
+use crate::kernel::event::Start;
 use crate::kernel::event::Status;
+use crate::kernel::frame::Step;
+use crate::model::entropy::Entropy;
+use crate::model::history_event::HistoryEventKind;
+use crate::model::id::EventId;
+use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
+
+/// The version that a snapshot begins with.
+const SNAPSHOT_VERSION: u8 = 1;
 
 /// One execution of a definition.
 pub struct Execution {
-    #[expect(dead_code, reason = "stub")]
     definition: Arc<Definition>,
+    core: Core,
 }
 
 /// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the snapshot cannot be read: {0}")]
-pub struct SnapshotError(pub String);
+pub enum SnapshotError {
+    /// It was written by a version that this one does not know.
+    #[error("the snapshot has version {0}, this program reads version {SNAPSHOT_VERSION}")]
+    Version(u8),
+    /// It is damaged.
+    #[error("the snapshot is damaged")]
+    Damaged(#[source] serde_json::Error),
+    /// It is empty.
+    #[error("the snapshot is empty")]
+    Empty,
+}
 
 impl Execution {
     /// Makes an execution that has not started.
     pub fn new(definition: Arc<Definition>) -> Self {
-        Self { definition }
+        Self {
+            definition,
+            core: Core::new(),
+        }
     }
+
     /// Reads a snapshot back.
-    pub fn restore(_definition: Arc<Definition>, _snapshot: &[u8]) -> Result<Self, SnapshotError> {
-        todo!()
+    ///
+    /// # Errors
+    /// The snapshot is damaged or of another version.
+    pub fn restore(definition: Arc<Definition>, snapshot: &[u8]) -> Result<Self, SnapshotError> {
+        match snapshot.split_first() {
+            None => Err(SnapshotError::Empty),
+            Some((&SNAPSHOT_VERSION, rest)) => {
+                let core = serde_json::from_slice(rest).map_err(SnapshotError::Damaged)?;
+                Ok(Self { definition, core })
+            }
+            Some((&version, _)) => Err(SnapshotError::Version(version)),
+        }
     }
+
     /// Applies one event and runs until every frame waits.
-    pub fn advance(&mut self, _event: &Event, _out: &mut dyn Outbox) -> Result<(), Illegal> {
-        todo!()
+    ///
+    /// # Errors
+    /// The event does not fit; nothing has changed.
+    pub fn advance(&mut self, event: &Event, out: &mut dyn Outbox) -> Result<(), Illegal> {
+        self.check(event)?;
+        let mut cx = Cx {
+            definition: &self.definition,
+            core: &mut self.core,
+            out,
+        };
+        cx.core.now = event.at;
+        match &event.kind {
+            EventKind::Start(start) => cx.start(start),
+            EventKind::Stop(error) => cx.end(EventId::NONE, Status::Aborted(error.clone())),
+            EventKind::TimePassed => cx.time_passed(),
+            EventKind::TaskStarted { task, worker_name } => cx.task_started(*task, worker_name.clone()),
+            EventKind::TaskSubmitted { task, output } => cx.task_submitted(*task, output),
+            EventKind::TaskHeartbeat { task } => cx.task_heartbeat(*task),
+            EventKind::TaskSucceeded { task, output } => cx.task_succeeded(*task, output),
+            EventKind::TaskFailed { task, error } => cx.task_failed(*task, error),
+            EventKind::TaskTimedOut { task, error } => cx.task_timed_out(*task, error),
+            EventKind::ChildFinished { child, result } => cx.child_finished(*child, result),
+        }
+        cx.run_to_quiet();
+        Ok(())
     }
-    /// The next instant at which `TimePassed` must be given.
+
+    /// Re-issues the commands that are still open, after a restart.
+    pub fn outstanding(&self, out: &mut dyn Outbox) {
+        for frame in self.core.frames.iter().flatten() {
+            match &frame.step {
+                Step::Task(open) => {
+                    let state = self.definition.state(frame.state);
+                    out.command(Command::StartTask(crate::kernel::state::task::command(
+                        state, frame, open,
+                    )));
+                }
+                Step::MapRun(run) => {
+                    for (child, index) in &run.running {
+                        if let Some((input, _)) = run.inputs.get(*index as usize)
+                            && let Some(block) = crate::kernel::map_run::block(self.definition.state(frame.state))
+                        {
+                            let name = crate::kernel::map_run::child_name(&run.arn, *index);
+                            let (child, state, input) = (*child, frame.state, input.clone());
+                            out.command(Command::StartChild {
+                                child,
+                                state,
+                                block,
+                                name,
+                                input,
+                            });
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the next instant at which `TimePassed` must be given.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        todo!()
+        let timer = self.core.timers.first().map(|(at, _)| *at);
+        match (timer, self.core.timeout_at) {
+            (Some(timer), Some(timeout)) => Some(timer.min(timeout)),
+            (timer, timeout) => timer.or(timeout),
+        }
     }
-    /// Re-issues the commands that are still open.
-    pub fn outstanding(&self, _out: &mut dyn Outbox) {}
+
     /// Writes the whole state down.
     pub fn snapshot(&self) -> Vec<u8> {
-        todo!()
+        let mut bytes = vec![SNAPSHOT_VERSION];
+        serde_json::to_writer(&mut bytes, &self.core).expect("the core is made of serializable parts");
+        bytes
     }
-    /// How it stands.
+
+    /// Returns how it stands.
     pub fn status(&self) -> &Status {
-        todo!()
+        &self.core.status
+    }
+
+    /// Returns the number of history events written so far.
+    pub fn n_history_events(&self) -> u64 {
+        self.core.last_event.0
+    }
+
+    /// Returns the definition.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    fn check(&self, event: &Event) -> Result<(), Illegal> {
+        let is_start = matches!(event.kind, EventKind::Start(_));
+        match self.core.status {
+            Status::New => return if is_start { Ok(()) } else { Err(Illegal::Start) },
+            Status::Running => {}
+            _ => return Err(Illegal::Ended),
+        }
+        if event.at < self.core.now {
+            return Err(Illegal::TimeWentBack);
+        }
+        match &event.kind {
+            EventKind::Start(_) => Err(Illegal::Start),
+            EventKind::Stop(_) | EventKind::TimePassed => Ok(()),
+            EventKind::TaskStarted { task, .. }
+            | EventKind::TaskSubmitted { task, .. }
+            | EventKind::TaskHeartbeat { task }
+            | EventKind::TaskSucceeded { task, .. }
+            | EventKind::TaskFailed { task, .. }
+            | EventKind::TaskTimedOut { task, .. } => match self.core.tasks.contains_key(task) {
+                true => Ok(()),
+                false => Err(Illegal::NoSuchTask(*task)),
+            },
+            EventKind::ChildFinished { child, .. } => match self.core.children.contains_key(child) {
+                true => Ok(()),
+                false => Err(Illegal::NoSuchChild(*child)),
+            },
+        }
+    }
+}
+
+impl Cx<'_> {
+    fn start(&mut self, start: &Start) {
+        self.core.status = Status::Running;
+        self.core.started_at = self.core.now;
+        self.core.entropy = std::cell::RefCell::new(Entropy::new(start.seed));
+        self.core.start = Some(start.clone());
+        let (input, role_arn) = (start.input.clone(), start.role_arn.clone());
+        self.history(
+            EventId::NONE,
+            HistoryEventKind::ExecutionStarted {
+                input: input.clone(),
+                role_arn,
+            },
+        );
+        if start.block.0 == 0
+            && let Some(seconds) = self.definition.timeout_seconds
+        {
+            self.core.timeout_at = Some(self.core.now.plus_millis(seconds.saturating_mul(1000)));
+        }
+        // AWS chains the first StateEntered to 0, not to ExecutionStarted (recorded).
+        let first = self.definition.block(start.block).start_at;
+        self.spawn(None, first, input, EventId::NONE);
+    }
+
+    fn time_passed(&mut self) {
+        if self.core.timeout_at.is_some_and(|at| at <= self.core.now) {
+            self.end(EventId::NONE, Status::TimedOut(StatesError::named("States.Timeout")));
+            return;
+        }
+        while let Some((at, frame)) = self.core.timers.first().copied() {
+            if at > self.core.now {
+                break;
+            }
+            self.core.timers.pop_first();
+            match &self.core.frame(frame).step {
+                Step::Task(_) => self.task_expired(frame),
+                Step::Waiting { .. } => self.core.ready.push_back(frame),
+                Step::Pause { .. } => {
+                    self.core.frame_mut(frame).step = Step::Work;
+                    self.core.ready.push_back(frame);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Empties the ready queue: one state's step at a time, so that branches take turns.
+    fn run_to_quiet(&mut self) {
+        while self.core.status == Status::Running {
+            let Some(frame) = self.core.ready.pop_front() else {
+                return;
+            };
+            self.turn(frame);
+        }
+        self.forget_frames();
     }
 }

@@ -8,3 +8,15 @@
 
 pub mod event;
 pub mod execution;
+
+mod abort;
+mod context;
+mod core;
+mod data_flow;
+mod failure;
+mod field;
+mod frame;
+mod join;
+mod map_run;
+mod retry;
+mod state;

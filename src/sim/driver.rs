@@ -1,13 +1,29 @@
 //! Runs executions on virtual time.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::asl::definition::Definition;
+use crate::asl::definition::MapMode;
+use crate::asl::definition::StateKind;
+use crate::kernel::event::Command;
+use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
+use crate::kernel::execution::Execution;
+use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
+use crate::model::id::BlockId;
+use crate::model::id::ChildId;
+use crate::model::id::StateId;
+use crate::model::id::TaskId;
+use crate::model::payload::Payload;
+use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
 /// Answers tasks. The driver gives every answer at `now + delay_millis`.
@@ -34,9 +50,412 @@ pub struct Outcome {
     pub history: Vec<HistoryEvent>,
     /// The virtual time of its end.
     pub ended: Timestamp,
+    /// The events that the kernel accepted, in order: replaying them gives the same history.
+    pub journal: Vec<Event>,
+}
+
+/// Sees a simulated execution while it runs.
+pub trait Observer {
+    /// Sees a history event of the execution.
+    fn history(&mut self, event: HistoryEvent);
+    /// Sees an event of the execution that the kernel accepted.
+    fn journal(&mut self, _event: &Event) {}
+    /// Sees a history event of a child execution.
+    fn child_history(&mut self, _execution_arn: &Arc<str>, _event: HistoryEvent) {}
+}
+
+impl<F: FnMut(HistoryEvent)> Observer for F {
+    fn history(&mut self, event: HistoryEvent) {
+        self(event);
+    }
 }
 
 /// Runs one execution, its Distributed Map children included, to its end on virtual time.
-pub fn run(_definition: &Arc<Definition>, _start: Start, _at: Timestamp, _tasks: &mut dyn Tasks) -> Outcome {
-    todo!()
+pub fn run(definition: &Arc<Definition>, start: Start, at: Timestamp, tasks: &mut dyn Tasks) -> Outcome {
+    run_with(definition, start, at, tasks, u64::MAX)
+}
+
+/// Runs like `run`, but gives at most `step_limit` events to the kernel, those of child executions included.
+pub fn run_with(
+    definition: &Arc<Definition>,
+    start: Start,
+    at: Timestamp,
+    tasks: &mut dyn Tasks,
+    step_limit: u64,
+) -> Outcome {
+    let mut record = Record::default();
+    let (status, ended) = run_observed(definition, start, at, tasks, step_limit, &mut record);
+    Outcome {
+        status,
+        history: record.history,
+        ended,
+        journal: record.journal,
+    }
+}
+
+/// Runs like `run_with`, but hands the history to `observer` (a closure will do) instead of keeping it.
+///
+/// Returns the status and the virtual time of the end.
+pub fn run_observed(
+    definition: &Arc<Definition>,
+    start: Start,
+    at: Timestamp,
+    tasks: &mut dyn Tasks,
+    step_limit: u64,
+    observer: &mut dyn Observer,
+) -> (Status, Timestamp) {
+    let mut driver = Driver {
+        definition,
+        tasks,
+        observer,
+        now: at,
+        round: 0,
+        n_scheduled: 0,
+        n_runs: 0,
+        steps_left: step_limit,
+        queue: BTreeMap::new(),
+        pending: BTreeMap::new(),
+        deadlines: BTreeSet::new(),
+        runs: BTreeMap::new(),
+    };
+    driver.drive(start)
+}
+
+#[derive(Default)]
+struct Record {
+    history: Vec<HistoryEvent>,
+    journal: Vec<Event>,
+}
+
+impl Observer for Record {
+    fn history(&mut self, event: HistoryEvent) {
+        self.history.push(event);
+    }
+    fn journal(&mut self, event: &Event) {
+        self.journal.push(event.clone());
+    }
+}
+
+/// One execution in the loop. 0 is the one that was asked for.
+type RunId = u64;
+
+const TOP: RunId = 0;
+
+struct Run {
+    execution: Execution,
+    /// What children inherit; the input is not kept.
+    start: Start,
+    chance: Entropy,
+    /// The execution that waits for this one.
+    parent: Option<(RunId, ChildId)>,
+    children: BTreeMap<ChildId, RunId>,
+    deadline: Option<Timestamp>,
+    ended: bool,
+}
+
+/// When something is due: the time, then how many reports without delay led to it, then the order of scheduling.
+///
+/// The round makes tasks that start together take turns, as they do in AWS: all `TaskStarted` come before the
+/// first answer.
+type Key = (Timestamp, u64, u64);
+
+struct Due {
+    run: RunId,
+    kind: EventKind,
+    /// The task that reports, and its later reports.
+    task: Option<(TaskId, VecDeque<Report>)>,
+}
+
+struct Driver<'a> {
+    definition: &'a Arc<Definition>,
+    tasks: &'a mut dyn Tasks,
+    observer: &'a mut dyn Observer,
+    now: Timestamp,
+    round: u64,
+    n_scheduled: u64,
+    n_runs: u64,
+    steps_left: u64,
+    queue: BTreeMap<Key, Due>,
+    pending: BTreeMap<(RunId, TaskId), Key>,
+    deadlines: BTreeSet<(Timestamp, RunId)>,
+    runs: BTreeMap<RunId, Run>,
+}
+
+impl Driver<'_> {
+    fn drive(&mut self, start: Start) -> (Status, Timestamp) {
+        let top = self.admit(start.clone(), None);
+        self.give(top, EventKind::Start(start));
+        while self.steps_left > 0 && self.runs.get(&TOP).is_some_and(|run| !run.ended) {
+            let report = self.queue.first_key_value().map(|(key, _)| *key);
+            let deadline = self.deadlines.first().copied();
+            match (report, deadline) {
+                (None, None) => break,
+                (Some(key), Some((at, run))) if at.max(self.now) < key.0 => self.pass_time(at, run),
+                (None, Some((at, run))) => self.pass_time(at, run),
+                (Some(key), _) => self.deliver(key),
+            }
+        }
+        let status = match self.runs.get(&TOP) {
+            Some(run) => run.execution.status().clone(),
+            None => Status::New,
+        };
+        (status, self.now)
+    }
+
+    fn admit(&mut self, start: Start, parent: Option<(RunId, ChildId)>) -> RunId {
+        let id = self.n_runs;
+        self.n_runs += 1;
+        let run = Run {
+            execution: Execution::new(Arc::clone(self.definition)),
+            // The children's seeds must not repeat the execution's own draws.
+            chance: Entropy::new(start.seed.rotate_left(32) ^ 0x6368_696c_6472_656e),
+            start: Start {
+                input: Payload::new(serde_json::Value::Null),
+                ..start
+            },
+            parent,
+            children: BTreeMap::new(),
+            deadline: None,
+            ended: false,
+        };
+        self.runs.insert(id, run);
+        id
+    }
+
+    fn pass_time(&mut self, at: Timestamp, run: RunId) {
+        if at > self.now {
+            self.now = at;
+            self.round = 0;
+        }
+        self.give(run, EventKind::TimePassed);
+        // A deadline that stays where it was would be met again and again.
+        if self.runs.get(&run).is_some_and(|run| run.deadline == Some(at)) {
+            self.deadlines.remove(&(at, run));
+        }
+    }
+
+    fn deliver(&mut self, key: Key) {
+        let Some(due) = self.queue.remove(&key) else {
+            return;
+        };
+        self.now = self.now.max(key.0);
+        self.round = key.1;
+        if let Some((task, rest)) = due.task {
+            self.pending.remove(&(due.run, task));
+            self.schedule(due.run, task, rest);
+        }
+        self.give(due.run, due.kind);
+    }
+
+    /// Schedules the next of a task's reports.
+    fn schedule(&mut self, run: RunId, task: TaskId, mut reports: VecDeque<Report>) {
+        if let Some(report) = reports.pop_front() {
+            let due = Due {
+                run,
+                kind: report.kind,
+                task: Some((task, reports)),
+            };
+            let key = self.enqueue(report.delay_millis, due);
+            self.pending.insert((run, task), key);
+        }
+    }
+
+    fn enqueue(&mut self, delay_millis: u64, due: Due) -> Key {
+        let round = if delay_millis == 0 {
+            self.round.saturating_add(1)
+        } else {
+            0
+        };
+        let key = (self.now.plus_millis(delay_millis), round, self.n_scheduled);
+        self.n_scheduled += 1;
+        self.queue.insert(key, due);
+        key
+    }
+
+    /// Gives one event to an execution and carries out all that follows from it at once.
+    fn give(&mut self, run: RunId, kind: EventKind) {
+        let mut events = VecDeque::from([(run, kind)]);
+        while let Some((id, kind)) = events.pop_front() {
+            if self.steps_left == 0 {
+                return;
+            }
+            self.steps_left -= 1;
+            for command in self.advance(id, kind) {
+                self.carry_out(id, command, &mut events);
+            }
+            self.settle(id, &mut events);
+        }
+    }
+
+    /// Returns the commands: none if the event was refused, as it is when a task answers too late.
+    fn advance(&mut self, id: RunId, kind: EventKind) -> Vec<Command> {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return Vec::new();
+        };
+        let event = Event { at: self.now, kind };
+        let mut tray = Tray {
+            observer: self.observer,
+            child: (id != TOP).then_some(&run.start.execution_arn),
+            commands: Vec::new(),
+        };
+        let accepted = run.execution.advance(&event, &mut tray).is_ok();
+        let commands = tray.commands;
+        if accepted && id == TOP {
+            self.observer.journal(&event);
+        }
+        commands
+    }
+
+    fn carry_out(&mut self, id: RunId, command: Command, events: &mut VecDeque<(RunId, EventKind)>) {
+        match command {
+            Command::StartTask(task) => {
+                let reports = VecDeque::from(self.tasks.answer(&task));
+                self.schedule(id, task.task, reports);
+            }
+            Command::CancelTask { task } => self.forget(id, task),
+            Command::StartChild {
+                child,
+                state,
+                block,
+                name,
+                input,
+            } => {
+                let definition = self.definition;
+                let Some(run) = self.runs.get_mut(&id) else {
+                    return;
+                };
+                let start = child_start(definition, run, state, block, name, input);
+                let started = self.admit(start.clone(), Some((id, child)));
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.children.insert(child, started);
+                }
+                events.push_back((started, EventKind::Start(start)));
+            }
+            Command::StopChild { child } => {
+                let stopped = self.runs.get_mut(&id).and_then(|run| run.children.remove(&child));
+                if let Some(stopped) = stopped {
+                    self.stop(stopped, events);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, run: RunId, task: TaskId) {
+        if let Some(key) = self.pending.remove(&(run, task)) {
+            self.queue.remove(&key);
+        }
+    }
+
+    fn stop(&mut self, id: RunId, events: &mut VecDeque<(RunId, EventKind)>) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            // Nobody waits for its result any more.
+            run.parent = None;
+            events.push_back((id, EventKind::Stop(StatesError::default())));
+        }
+    }
+
+    /// Notes the deadline of an execution that has moved, or its end.
+    fn settle(&mut self, id: RunId, events: &mut VecDeque<(RunId, EventKind)>) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        let result = match run.execution.status() {
+            Status::New | Status::Running => None,
+            Status::Succeeded(output) => Some(Ok(output.clone())),
+            Status::Failed(error) | Status::TimedOut(error) | Status::Aborted(error) => Some(Err(error.clone())),
+        };
+        let deadline = match result {
+            None => run.execution.next_deadline(),
+            Some(_) => None,
+        };
+        if let Some(old) = std::mem::replace(&mut run.deadline, deadline) {
+            self.deadlines.remove(&(old, id));
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, id));
+        }
+        let Some(result) = result else {
+            return;
+        };
+        run.ended = true;
+        let parent = run.parent.take();
+        let children = std::mem::take(&mut run.children);
+        if id != TOP {
+            self.runs.remove(&id);
+        }
+        let open = self.pending.range((id, TaskId(0))..=(id, TaskId(u64::MAX)));
+        let open: Vec<TaskId> = open.map(|((_, task), _)| *task).collect();
+        for task in open {
+            self.forget(id, task);
+        }
+        for child in children.into_values() {
+            self.stop(child, events);
+        }
+        if let Some((parent, child)) = parent {
+            if let Some(run) = self.runs.get_mut(&parent) {
+                run.children.remove(&child);
+            }
+            let due = Due {
+                run: parent,
+                kind: EventKind::ChildFinished { child, result },
+                task: None,
+            };
+            self.enqueue(0, due);
+        }
+    }
+}
+
+/// Takes what one `advance` puts out.
+struct Tray<'a> {
+    observer: &'a mut dyn Observer,
+    child: Option<&'a Arc<str>>,
+    commands: Vec<Command>,
+}
+
+impl Outbox for Tray<'_> {
+    fn command(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+    fn history(&mut self, event: HistoryEvent) {
+        match self.child {
+            None => self.observer.history(event),
+            Some(arn) => self.observer.child_history(arn, event),
+        }
+    }
+}
+
+/// Returns the facts of a child execution: `…:execution:Machine/Label:name` of `…:stateMachine:Machine/Label`.
+fn child_start(
+    definition: &Definition,
+    parent: &mut Run,
+    state: StateId,
+    block: BlockId,
+    name: Arc<str>,
+    input: Payload,
+) -> Start {
+    let facts = &parent.start;
+    let state = definition.state(state);
+    let (label, express) = match &state.kind {
+        StateKind::Map(map) => (
+            map.label.as_ref().unwrap_or(&state.name),
+            map.mode == MapMode::Distributed { express: true },
+        ),
+        _ => (&state.name, false),
+    };
+    // A child of a child still belongs to the one machine.
+    let machine = facts.state_machine_name.split('/').next().unwrap_or_default();
+    let machine_arn = facts.state_machine_arn.split('/').next().unwrap_or_default();
+    let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
+    let kind = if express { "express" } else { "execution" };
+    Start {
+        execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
+        name,
+        state_machine_arn: format!("{machine_arn}/{label}").into(),
+        state_machine_name: format!("{machine}/{label}").into(),
+        role_arn: Arc::clone(&facts.role_arn),
+        input,
+        seed: parent.chance.next_u64(),
+        quotas: facts.quotas,
+        block,
+    }
 }

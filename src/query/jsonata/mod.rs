@@ -1,3 +1,14 @@
 //! JSONata as Step Functions speaks it, on the crate `jlens-core`.
+//!
+//! `expression` is the door. `survey` reads the syntax tree once, when an expression is compiled; `quick` answers the
+//! common small expressions without the engine; `lens` runs the engine over borrowed payloads (`source`) and writes
+//! what it gives (`result`); `functions` holds what AWS adds to the language; `limits` holds its bounds and sentences.
 
 pub mod expression;
+mod functions;
+mod lens;
+mod limits;
+mod quick;
+mod result;
+mod source;
+mod survey;

@@ -1,0 +1,90 @@
+//! Calling off what runs beside a failure.
+
+use crate::kernel::core::Cx;
+use crate::kernel::event::Command;
+use crate::kernel::frame::FrameId;
+use crate::kernel::frame::Step;
+use crate::model::history_event::HistoryEventKind;
+use crate::model::history_event::StateType;
+use crate::model::id::EventId;
+
+/// One step of the walk over what is to be called off.
+enum Visit {
+    Frame { frame: FrameId, failed: bool },
+    Event(HistoryEventKind),
+}
+
+impl Cx<'_> {
+    /// Ends all children of `parent`, because child `failed` did.
+    ///
+    /// AWS writes the block in index order (recorded): for each running iteration `MapIterationFailed` or
+    /// `MapIterationAborted`, then the `…StateAborted` of what it was doing, all pointing at the failing event.
+    pub(super) fn abort_children(&mut self, parent: FrameId, failed: Option<u64>, failing: EventId) {
+        let mut todo = vec![];
+        self.push_children(parent, failed, &mut todo);
+        while let Some(visit) = todo.pop() {
+            match visit {
+                Visit::Event(kind) => {
+                    self.history(failing, kind);
+                }
+                Visit::Frame { frame, failed } => {
+                    let state_type = self.state(frame).state_type();
+                    let aborted = match state_type {
+                        StateType::Task => true,
+                        StateType::Wait => !failed,
+                        StateType::Map | StateType::Parallel => !failed,
+                        _ => false,
+                    } && !matches!(self.core.frame(frame).step, Step::Enter);
+                    if aborted {
+                        todo.push(Visit::Event(HistoryEventKind::StateAborted { state: state_type }));
+                    }
+                    self.push_children(frame, None, &mut todo);
+                    self.release(frame);
+                }
+            }
+        }
+    }
+
+    /// Queues a join's running children, last first, so that they are visited in index order.
+    fn push_children(&mut self, parent: FrameId, failed: Option<u64>, todo: &mut Vec<Visit>) {
+        let name = self.state(parent).name.clone();
+        let Step::Join(join) = &mut self.core.frame_mut(parent).step else {
+            return;
+        };
+        let is_map = join.items.is_some();
+        for (index, frame) in std::mem::take(&mut join.running).into_iter().rev() {
+            let is_failed = failed == Some(index);
+            todo.push(Visit::Frame {
+                frame,
+                failed: is_failed,
+            });
+            if is_map {
+                let name = name.clone();
+                todo.push(Visit::Event(match is_failed {
+                    true => HistoryEventKind::MapIterationFailed { name, index },
+                    false => HistoryEventKind::MapIterationAborted { name, index },
+                }));
+            }
+        }
+    }
+
+    /// Takes a frame out of memory and calls off its task or its Map Run.
+    fn release(&mut self, frame: FrameId) {
+        match &self.core.frame(frame).step {
+            Step::Task(open) => {
+                let task = open.task;
+                self.core.tasks.remove(&task);
+                self.out.command(Command::CancelTask { task });
+            }
+            Step::MapRun(run) => {
+                for child in run.running.keys().copied().collect::<Vec<_>>() {
+                    self.core.children.remove(&child);
+                    self.out.command(Command::StopChild { child });
+                }
+            }
+            _ => {}
+        }
+        self.core.ready.retain(|ready| *ready != frame);
+        self.drop_frame(frame);
+    }
+}

@@ -1,0 +1,181 @@
+//! Branches and iterations: starting them, and what happens when one ends.
+
+use serde_json::Value;
+
+use crate::asl::definition::StateKind;
+use crate::kernel::context::Extra;
+use crate::kernel::context::Item;
+use crate::kernel::core::Cx;
+use crate::kernel::data_flow::Completion;
+use crate::kernel::event::Status;
+use crate::kernel::failure::Failure;
+use crate::kernel::frame::FrameId;
+use crate::kernel::frame::Join;
+use crate::kernel::frame::Step;
+use crate::model::history_event::HistoryEventKind;
+use crate::model::id::EventId;
+use crate::model::payload::Payload;
+
+impl Cx<'_> {
+    /// The frame's block came to its end with `output`.
+    pub(super) fn block_ended(&mut self, frame: FrameId, output: Payload) {
+        let cursor = self.core.frame(frame).cursor;
+        let Some((parent, index)) = self.core.frame(frame).parent else {
+            self.end(cursor, Status::Succeeded(output));
+            return;
+        };
+        self.drop_frame(frame);
+        let name = self.state(parent).name.clone();
+        let Step::Join(join) = &mut self.core.frame_mut(parent).step else {
+            return;
+        };
+        join.running.remove(&index);
+        if let Some(slot) = join.results.get_mut(index as usize) {
+            *slot = Some(output);
+        }
+        join.n_done += 1;
+        let (is_map, is_done) = (join.items.is_some(), join.n_done == join.n_children);
+        let mut last = cursor;
+        if is_map {
+            last = self.history(cursor, HistoryEventKind::MapIterationSucceeded { name, index });
+        }
+        if self.core.status != Status::Running {
+            return;
+        }
+        match is_done {
+            // The next MapIterationStarted points at the last event inside the iteration that made room (recorded).
+            false => self.start_iterations(parent, cursor),
+            true => self.join_ended(parent, last),
+        }
+    }
+
+    /// Starts as many iterations as there is room for; the new ones point at `previous`.
+    pub(super) fn start_iterations(&mut self, parent: FrameId, previous: EventId) {
+        let state = self.definition.state(self.core.frame(parent).state);
+        let StateKind::Map(map) = &state.kind else {
+            return;
+        };
+        loop {
+            let Step::Join(join) = &mut self.core.frame_mut(parent).step else {
+                return;
+            };
+            if join.next_index >= join.n_children || join.running.len() as u64 >= join.concurrency {
+                return;
+            }
+            let index = join.next_index;
+            join.next_index += 1;
+            let Some(item) = join
+                .items
+                .as_ref()
+                .and_then(|items| items.value().get(index as usize))
+                .cloned()
+            else {
+                return;
+            };
+            let effective = join.effective.clone();
+            let input = match &map.item_selector {
+                None => Ok(Payload::new(item)),
+                Some(template) => {
+                    let item = Some(Item {
+                        index,
+                        key: None,
+                        value: item,
+                        source: None,
+                    });
+                    let extra = Extra {
+                        item,
+                        ..Extra::default()
+                    };
+                    self.evaluate(parent, template, effective, &extra, "ItemSelector")
+                }
+            };
+            let input = match input {
+                Ok(input) => input,
+                Err(failure) => {
+                    let cursor = self.core.frame(parent).cursor;
+                    self.abort_children(parent, None, cursor);
+                    self.fail(parent, failure);
+                    return;
+                }
+            };
+            let id = self.history(
+                previous,
+                HistoryEventKind::MapIterationStarted {
+                    name: state.name.clone(),
+                    index,
+                },
+            );
+            if self.core.status != Status::Running {
+                return;
+            }
+            let first = self.definition.block(map.block).start_at;
+            let child = self.spawn(Some((parent, index)), first, input, id);
+            if let Step::Join(join) = &mut self.core.frame_mut(parent).step {
+                join.running.insert(index, child);
+            }
+        }
+    }
+
+    /// All children are done: the state's result is the array of their outputs.
+    pub(super) fn join_ended(&mut self, frame: FrameId, last: EventId) {
+        let state_type = self.state(frame).state_type();
+        let live = self.core.frame_mut(frame);
+        let Step::Join(join) = std::mem::replace(&mut live.step, Step::Work) else {
+            return;
+        };
+        live.cursor = last;
+        let Join { results, .. } = *join;
+        let outputs = results
+            .into_iter()
+            .map(|output| output.map_or(Value::Null, |output| output.value().clone()));
+        let result = Payload::new(Value::Array(outputs.collect()));
+        let succeeded = self.history(last, HistoryEventKind::StateSucceeded { state: state_type });
+        if self.core.status != Status::Running {
+            return;
+        }
+        match self.result_problem(frame, &result) {
+            // A failing ResultSelector points at …StateSucceeded (recorded); a good exit does not.
+            Some(failure) => {
+                self.core.frame_mut(frame).cursor = succeeded;
+                self.fail(frame, failure);
+            }
+            None => self.complete(frame, &Completion { result, worked: true }),
+        }
+    }
+
+    /// Evaluates `ResultSelector` for its failure alone.
+    fn result_problem(&self, frame: FrameId, result: &Payload) -> Option<Failure> {
+        let template = self.state(frame).result_selector.as_ref()?;
+        self.evaluate(frame, template, result.clone(), &Extra::default(), "ResultSelector")
+            .err()
+    }
+
+    /// Starts the branches of a Parallel.
+    pub(super) fn start_branches(&mut self, frame: FrameId, effective: Payload) {
+        let state = self.definition.state(self.core.frame(frame).state);
+        let StateKind::Parallel(branches) = &state.kind else {
+            return;
+        };
+        let started = self.chain(frame, HistoryEventKind::ParallelStateStarted);
+        if self.core.status != Status::Running {
+            return;
+        }
+        let n_children = branches.len() as u64;
+        let mut join = Join {
+            items: None,
+            effective: effective.clone(),
+            n_children,
+            concurrency: n_children,
+            next_index: n_children,
+            running: std::collections::BTreeMap::new(),
+            results: vec![None; branches.len()],
+            n_done: 0,
+        };
+        for (index, block) in (0..).zip(branches) {
+            let first = self.definition.block(*block).start_at;
+            let child = self.spawn(Some((frame, index)), first, effective.clone(), started);
+            join.running.insert(index, child);
+        }
+        self.core.frame_mut(frame).step = Step::Join(Box::new(join));
+    }
+}

@@ -1,0 +1,312 @@
+//! What the text of an expression tells before it runs.
+
+use std::collections::BTreeSet;
+
+use jlens_core::Ast;
+use jlens_core::Node;
+use jlens_core::NodeKind;
+use jlens_core::ast::BinaryOp;
+use jlens_core::ast::Stage;
+use jlens_core::stack::grow;
+
+use crate::query::error::CompileError;
+use crate::query::jsonata::expression::FieldScope;
+use crate::query::jsonata::functions;
+
+/// The reserved variable.
+const STATES: &str = "states";
+
+/// Facts about an expression.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// Every variable and function named, in order of first appearance, without `states`.
+    pub(super) names: Vec<String>,
+    /// The names read that nothing in the expression binds, without functions that are only called.
+    pub(super) variables: Vec<String>,
+    /// References that Step Functions refuses.
+    pub(super) refused: Vec<CompileError>,
+    /// How many levels of evaluation the text nests.
+    pub(super) nesting: usize,
+    /// Whether a number that is not finite may come about.
+    pub(super) computes: bool,
+}
+
+/// Surveys an expression.
+pub(super) fn survey(ast: &Ast, scope: FieldScope) -> Survey {
+    let mut survey = Survey::default();
+    survey.nesting = nesting(&ast.root);
+    let mut scopes = Scopes::default();
+    scopes.open(&ast.root, false);
+    survey.names(&ast.root, &mut scopes, false);
+    let mut findings = Vec::new();
+    top_level(&ast.root, &mut findings);
+    anywhere(&ast.root, scope, &mut findings);
+    findings.sort_by_key(|(offset, _)| *offset);
+    for (offset, message) in findings {
+        if !survey.refused.iter().any(|known| known.message == message) {
+            survey.refused.push(CompileError {
+                code: "UNSUPPORTED_JSONATA_EXPRESSION",
+                message,
+                location: String::new(),
+                offset: Some(offset),
+            });
+        }
+    }
+    survey
+}
+
+fn nesting(node: &Node) -> usize {
+    grow(|| {
+        let mut deepest = 0;
+        // The body of a function counts where it is called, not where it is written.
+        if !matches!(node.kind, NodeKind::Lambda(_)) {
+            node.for_each_child(|child| deepest = deepest.max(nesting(child)));
+        }
+        deepest + 1
+    })
+}
+
+/// Names in scope, to tell the workflow's variables from the expression's own.
+#[derive(Default)]
+struct Scopes(Vec<Scope>);
+
+#[derive(Default)]
+struct Scope {
+    bound: BTreeSet<String>,
+    /// Bound further on: a function body that runs later sees these.
+    later: BTreeSet<String>,
+    /// The scope is that of a function's body.
+    function: bool,
+}
+
+impl Scopes {
+    fn open(&mut self, body: &Node, function: bool) {
+        let mut scope = Scope {
+            function,
+            ..Scope::default()
+        };
+        bindings(body, true, &mut scope.later);
+        self.0.push(scope);
+    }
+
+    fn bind(&mut self, name: &str) {
+        if let Some(scope) = self.0.last_mut() {
+            scope.bound.insert(name.to_owned());
+        }
+    }
+
+    fn binds(&self, name: &str) -> bool {
+        let mut crossed = false;
+        for scope in self.0.iter().rev() {
+            if scope.bound.contains(name) || crossed && scope.later.contains(name) {
+                return true;
+            }
+            crossed |= scope.function;
+        }
+        false
+    }
+}
+
+/// Collects what is bound in the frame of `node` itself.
+fn bindings(node: &Node, outermost: bool, found: &mut BTreeSet<String>) {
+    grow(|| match &node.kind {
+        NodeKind::Block { .. } | NodeKind::Lambda(_) if !outermost => {}
+        _ => {
+            if let NodeKind::Bind { lhs, .. } = &node.kind
+                && let NodeKind::Variable { name } = &lhs.kind
+            {
+                found.insert(name.clone());
+            }
+            node.for_each_child(|child| bindings(child, false, found));
+        }
+    });
+}
+
+impl Survey {
+    fn name(&mut self, name: &str, scopes: &Scopes, called: bool) {
+        // `$`, `$$` and the engine's own names for parents are no variables.
+        if name.is_empty() || name == "$" || name.starts_with('!') || name == STATES {
+            return;
+        }
+        if !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+        if !scopes.binds(name)
+            && !(called && functions::is_function(name))
+            && !self.variables.iter().any(|known| known == name)
+        {
+            self.variables.push(name.to_owned());
+        }
+    }
+
+    /// `called`: the value of the node is used as a function, or may be.
+    fn names(&mut self, node: &Node, scopes: &mut Scopes, called: bool) {
+        grow(|| self.names_of(node, scopes, called));
+    }
+
+    fn names_of(&mut self, node: &Node, scopes: &mut Scopes, called: bool) {
+        match &node.kind {
+            NodeKind::Variable { name } => self.name(name, scopes, called),
+            NodeKind::Bind { lhs, rhs } => {
+                let NodeKind::Variable { name } = &lhs.kind else {
+                    self.names(rhs, scopes, false);
+                    return;
+                };
+                if matches!(rhs.kind, NodeKind::Lambda(_)) {
+                    scopes.bind(name);
+                }
+                self.names(rhs, scopes, true);
+                scopes.bind(name);
+            }
+            NodeKind::Block { exprs, .. } => {
+                scopes.open(node, false);
+                for expr in exprs {
+                    self.names(expr, scopes, called);
+                }
+                scopes.0.pop();
+            }
+            NodeKind::Lambda(definition) => {
+                scopes.open(&definition.body, true);
+                for parameter in &definition.params {
+                    scopes.bind(parameter);
+                }
+                self.names(&definition.body, scopes, false);
+                scopes.0.pop();
+            }
+            NodeKind::Function { procedure, args } | NodeKind::Partial { procedure, args } => {
+                self.names(procedure, scopes, true);
+                for arg in args {
+                    let function = matches!(&arg.kind, NodeKind::Variable { name } if functions::is_function(name));
+                    self.names(arg, scopes, function);
+                }
+            }
+            NodeKind::Apply { lhs, rhs } => {
+                self.names(lhs, scopes, true);
+                self.names(rhs, scopes, true);
+            }
+            NodeKind::Path { steps, .. } => {
+                for step in steps {
+                    self.names(step, scopes, false);
+                }
+                return self.names_of_attributes(node, scopes);
+            }
+            _ => {
+                if let NodeKind::Binary { op, .. } = &node.kind {
+                    use BinaryOp::*;
+                    self.computes |= matches!(op, Add | Sub | Mul | Div | Mod);
+                }
+                // Children of the other kinds, then predicates and groups, come in the order of the text.
+                let mut children = Vec::new();
+                node.for_each_child(|child| children.push(child));
+                for child in children {
+                    self.names(child, scopes, called && matches!(node.kind, NodeKind::Condition { .. }));
+                }
+                self.bind_attributes(node, scopes);
+                return;
+            }
+        }
+        self.names_of_attributes(node, scopes);
+    }
+
+    fn bind_attributes(&mut self, node: &Node, scopes: &mut Scopes) {
+        let attributes = &node.attrs;
+        for name in [&attributes.focus, &attributes.index].into_iter().flatten() {
+            scopes.bind(name);
+        }
+    }
+
+    fn names_of_attributes(&mut self, node: &Node, scopes: &mut Scopes) {
+        self.bind_attributes(node, scopes);
+        let attributes = &node.attrs;
+        for stage in attributes.stages.iter().chain(&attributes.predicate) {
+            match stage {
+                Stage::Filter { expr, .. } => self.names(expr, scopes, false),
+                Stage::Index { var, .. } => scopes.bind(var),
+            }
+        }
+        if let Some(group) = &attributes.group {
+            for (key, value) in &group.pairs {
+                self.names(key, scopes, false);
+                self.names(value, scopes, false);
+            }
+        }
+    }
+}
+
+type Findings = Vec<(usize, String)>;
+
+/// Finds names that would be read from a context where there is none.
+fn top_level(node: &Node, findings: &mut Findings) {
+    grow(|| match &node.kind {
+        NodeKind::Path { steps, .. } => {
+            if let Some(first) = steps.first() {
+                top_level(first, findings);
+            }
+        }
+        NodeKind::Name { name } => refuse_top_level(node, name, findings),
+        NodeKind::Variable { name } if name.is_empty() => refuse_top_level(node, "$", findings),
+        NodeKind::Bind { rhs, .. } => top_level(rhs, findings),
+        NodeKind::Lambda(definition) => top_level(&definition.body, findings),
+        NodeKind::Transform(_) | NodeKind::Sort { .. } => {}
+        NodeKind::Binary { lhs, rhs, .. } | NodeKind::Fallback { lhs, rhs, .. } | NodeKind::Apply { lhs, rhs } => {
+            top_level(lhs, findings);
+            top_level(rhs, findings);
+        }
+        NodeKind::Negate { expr } => top_level(expr, findings),
+        NodeKind::Array { items: nodes } | NodeKind::Block { exprs: nodes, .. } => {
+            nodes.iter().for_each(|node| top_level(node, findings));
+        }
+        NodeKind::Object { pairs } => {
+            for (key, value) in pairs {
+                top_level(key, findings);
+                top_level(value, findings);
+            }
+        }
+        NodeKind::Condition {
+            condition,
+            then,
+            otherwise,
+        } => {
+            top_level(condition, findings);
+            top_level(then, findings);
+            if let Some(otherwise) = otherwise {
+                top_level(otherwise, findings);
+            }
+        }
+        NodeKind::Function { procedure, args } | NodeKind::Partial { procedure, args } => {
+            top_level(procedure, findings);
+            args.iter().for_each(|arg| top_level(arg, findings));
+        }
+        _ => {}
+    });
+}
+
+fn refuse_top_level(node: &Node, name: &str, findings: &mut Findings) {
+    let message = format!("Reference to '{name}' at the top level is not supported.");
+    findings.push((node.span.start, message));
+}
+
+/// Finds what may stand nowhere.
+fn anywhere(node: &Node, scope: FieldScope, findings: &mut Findings) {
+    grow(|| {
+        match &node.kind {
+            NodeKind::Variable { name } if name == "$" => {
+                findings.push((node.span.start, "Reference to '$$' is not supported.".to_owned()));
+            }
+            NodeKind::Path { steps, .. } => {
+                if let [first, second, ..] = steps.as_slice()
+                    && let NodeKind::Variable { name } = &first.kind
+                    && let NodeKind::Name { name: member } = &second.kind
+                    && name == STATES
+                    && member == "errorOutput"
+                    && scope != FieldScope::ErrorOutput
+                {
+                    let message = "Field '$states.errorOutput' does not exist.".to_owned();
+                    findings.push((first.span.start, message));
+                }
+            }
+            _ => {}
+        }
+        node.for_each_child(|child| anywhere(child, scope, findings));
+    });
+}

@@ -1,0 +1,109 @@
+//! What a path is made of.
+
+use std::fmt::Write;
+
+use crate::query::jsonpath::filter::Test;
+use crate::query::jsonpath::function::Function;
+
+/// One step of a path.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// `.name` or `['name']`
+    Name(Box<str>),
+    /// `['a','b']`: at the end of a path one object with these members, elsewhere each member's value.
+    Names(Box<[Box<str>]>),
+    /// `[0]`, `[-1]`
+    Index(i64),
+    /// `[0,2]`
+    Indexes(Box<[i64]>),
+    /// `[1:5]`, `[1:]`, `[:1]`
+    Slice(Option<i64>, Option<i64>),
+    /// `.*`, `[*]`
+    Wildcard,
+    /// `..`: the next step is tried on every object and array below.
+    Scan,
+    /// `[?(…)]`
+    Filter(Box<Test>),
+    /// `.length()`
+    Function(Function),
+}
+
+/// The steps of a path behind its root.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    /// In written order.
+    pub(super) list: Vec<Step>,
+    /// Whether they yield one value instead of a list.
+    pub(super) definite: bool,
+}
+
+impl Steps {
+    pub(super) fn new(list: Vec<Step>) -> Self {
+        // Jayway turns `$..a.sum()` into `$.sum($..a)`, which yields one value.
+        let scanned_function =
+            matches!(list.first(), Some(Step::Scan)) && list.iter().any(|step| matches!(step, Step::Function(_)));
+        let last = list.len().saturating_sub(1);
+        let plain = list.iter().enumerate().all(|(index, step)| match step {
+            Step::Name(_) | Step::Index(_) | Step::Function(_) => true,
+            Step::Names(_) => index == last,
+            _ => false,
+        });
+        let after_function = list
+            .iter()
+            .skip_while(|step| !matches!(step, Step::Function(_)))
+            .all(|step| matches!(step, Step::Name(_) | Step::Index(_) | Step::Function(_)));
+        Self {
+            definite: plain || (scanned_function && after_function),
+            list,
+        }
+    }
+
+    /// Whether there are only names and single indexes.
+    pub(super) fn is_reference(&self) -> bool {
+        self.list
+            .iter()
+            .all(|step| matches!(step, Step::Name(_) | Step::Index(_)))
+    }
+}
+
+/// Jayway's normal form of the steps, for example `$['a'][0]`.
+pub(super) fn normal_form(steps: &[Step]) -> String {
+    let mut text = String::from("$");
+    for step in steps {
+        step.write(&mut text);
+    }
+    text
+}
+
+impl Step {
+    /// Appends the normal form of this step.
+    pub(super) fn write(&self, text: &mut String) {
+        let list = |text: &mut String, items: &mut dyn Iterator<Item = String>| {
+            text.push('[');
+            text.push_str(&items.collect::<Vec<_>>().join(","));
+            text.push(']');
+        };
+        match self {
+            Self::Name(name) => {
+                text.push_str("['");
+                text.push_str(name);
+                text.push_str("']");
+            }
+            Self::Names(names) => list(text, &mut names.iter().map(|name| format!("'{name}'"))),
+            Self::Index(index) => {
+                let _ = write!(text, "[{index}]");
+            }
+            Self::Indexes(indexes) => list(text, &mut indexes.iter().map(i64::to_string)),
+            Self::Slice(from, to) => {
+                let number = |n: &Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
+                let _ = write!(text, "[{}:{}]", number(from), number(to));
+            }
+            Self::Wildcard => text.push_str("[*]"),
+            Self::Scan => text.push_str(".."),
+            Self::Filter(_) => text.push_str("[?]"),
+            Self::Function(function) => {
+                let _ = write!(text, ".{}()", function.kind.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+use std::borrow::Cow;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::query::jsonpath::path::Path;
+use crate::query::jsonpath::path::PathFailure;
+use crate::query::jsonpath::path::Root;
+
+fn select(path: &str, input: &Value) -> Result<Value, String> {
+    let path = Path::parse(path).unwrap_or_else(|error| panic!("{path}: {error:?}"));
+    path.select(input)
+        .map(Cow::into_owned)
+        .map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn definite_paths_yield_one_value() {
+    let input = json!({
+        "detail-type": 1, "123": 2, "foo bar": 3, "größe": 4, "a.b": 5, "Test\\\"\"Name\"": 6, "it's": 7,
+        "list": [10, 11, {"x": 12}], "a": {"b": {"c": 8}}, "n": null, "日本": {"x": 9},
+    });
+    for (path, expected) in [
+        ("$", input.clone()),
+        ("$.detail-type", json!(1)),
+        ("$.123", json!(2)),
+        ("$.foo bar", json!(3)),
+        ("$.größe", json!(4)),
+        ("$.日本.x", json!(9)),
+        ("$.a\\.b", json!(5)),
+        ("$['a.b']", json!(5)),
+        ("$[\"a.b\"]", json!(5)),
+        ("$['Test\\\"\"Name\"']", json!(6)),
+        ("$['it\\'s']", json!(7)),
+        ("$[\"it's\"]", json!(7)),
+        ("$.a.b.c", json!(8)),
+        ("$.a.['b'].c", json!(8)),
+        ("$.a['b']['c']", json!(8)),
+        ("$[ 'a' ][ 'b' ]", json!({"c": 8})),
+        ("$.list[0]", json!(10)),
+        ("$.list[-1].x", json!(12)),
+        ("$.list.[1]", json!(11)),
+        ("$.n", json!(null)),
+        ("$['n','123','nope']", json!({"n": null, "123": 2})),
+        ("$.list.length()", json!(3)),
+        ("$.a.length()", json!(1)),
+        ("$.length()", json!(11)),
+        ("$.a.keys()", json!(["b"])),
+        ("$.a.keys().length()", json!(1)),
+        ("$.list.sum()", json!(21.0)),
+        ("$.list.min()", json!(10.0)),
+        ("$.list.max()", json!(11.0)),
+        ("$.list.avg()", json!(10.5)),
+        ("$.list.stddev()", json!(0.5)),
+        ("$.list.first()", json!(10)),
+        ("$.list.last().x", json!(12)),
+        ("$.list.index(-2)", json!(11)),
+        ("$.a.keys().concat(\"-\", 'z')", json!("b-z")),
+        ("$.a.keys().append(1)", json!(["b", 1])),
+        ("$.sum($.list[0], $.a.b.c)", json!(18.0)),
+        ("$..c.sum()", json!(8.0)),
+    ] {
+        assert_eq!(select(path, &input), Ok(expected), "{path}");
+        assert!(Path::parse(path).unwrap().is_definite(), "{path}");
+    }
+}
+
+#[test]
+fn indefinite_paths_yield_a_list() {
+    let input = json!({
+        "items": [{"p": 1, "c": "books"}, {"p": 700, "c": "Pens", "q": null}, {"p": 20, "c": "books", "tags": ["x", "y"]}],
+        "limit": 10, "nested": {"items": [[1, 2], [3]]}, "mixed": [1, "1", null, true, 2.5],
+    });
+    for (path, expected) in [
+        ("$.items[*].p", json!([1, 700, 20])),
+        ("$.items.*.p", json!([1, 700, 20])),
+        ("$.items[0,2].p", json!([1, 20])),
+        ("$.items[0,9].p", json!([1])),
+        ("$.items[1:].p", json!([700, 20])),
+        ("$.items[:1].p", json!([1])),
+        ("$.items[-1:].p", json!([20])),
+        ("$.items[:-1].p", json!([1, 700])),
+        ("$.items[1:2].p", json!([700])),
+        ("$.items[1:9].p", json!([700, 20])),
+        ("$.items[2:1].p", json!([])),
+        ("$.items[*]['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        ("$['limit','nested'].items", json!([[[1, 2], [3]]])),
+        ("$..p", json!([1, 700, 20])),
+        ("$..[0]", json!([{"p": 1, "c": "books"}, "x", [1, 2], 1, 3, 1])),
+        ("$.nested..*", json!([[[1, 2], [3]], [1, 2], [3], 1, 2, 3])),
+        ("$.nested.*", json!([[[1, 2], [3]]])),
+        ("$..tags[1]", json!(["y"])),
+        ("$..['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        ("$..[?(@.p > 500)].c", json!(["Pens"])),
+        ("$.items[?(@.c == 'books')].p", json!([1, 20])),
+        ("$.items[?(@['c'] == \"books\" && @.p > 1)].p", json!([20])),
+        ("$.[?(@.items)].limit", json!([10])),
+        ("$.items[?(@.p<=1||@.p>=700)].p", json!([1, 700])),
+        ("$.items[?(@.c != 'books')].p", json!([700])),
+        ("$.items[?(!(@.tags))].p", json!([1, 700])),
+        ("$.items[?(!@.tags)].p", json!([1, 700])),
+        ("$.items[?(@.q)].p", json!([700])),
+        ("$.items[?(@.q == null)].p", json!([700])),
+        ("$.items[?(@.p > $.limit)].p", json!([700, 20])),
+        ("$.items[?($.limit < @.p)].p", json!([700, 20])),
+        ("$.items[?(@.c =~ /BOOK.*/i)].p", json!([1, 20])),
+        ("$.items[?(@.c =~ /book/)].p", json!([])),
+        ("$.items[?(@.c in ['Pens', 'x'])].p", json!([700])),
+        ("$.items[?(@.c IN ['Pens'])].p", json!([700])),
+        ("$.items[?(@.c nin ['Pens'])].p", json!([1, 20])),
+        ("$.items[?(@.tags subsetof ['x', 'y', 'z'])].p", json!([20])),
+        ("$.items[?(@.tags contains 'y')].p", json!([20])),
+        ("$.items[?(@.c contains 'oo')].p", json!([1, 20])),
+        ("$.items[?(@.tags size 2)].p", json!([20])),
+        ("$.items[?(@.tags empty false)].p", json!([20])),
+        ("$.items[?(@.tags anyof ['y'])].p", json!([20])),
+        ("$.items[?(@.tags noneof ['q'])].p", json!([20])),
+        ("$.items[?(@.tags all ['x'])].p", json!([20])),
+        ("$.items[?(@.tags.length() == 2)].p", json!([20])),
+        ("$.items[?((@.p > 5 && @.p < 30) || @.c == 'Pens')].p", json!([700, 20])),
+        ("$.mixed[?(@ == 1)]", json!([1, "1"])),
+        ("$.mixed[?(@ > 1)]", json!([2.5])),
+        ("$.mixed[?(@ == true)]", json!([true])),
+        ("$.items[?(@.p == 1.0)].c", json!(["books"])),
+        ("$.items[?(@.p in [1, 20])].p", json!([1, 20])),
+        ("$.items[*].tags.length()", json!([2])),
+        ("$.items[?(true)].p", json!([1, 700, 20])),
+    ] {
+        assert_eq!(select(path, &input), Ok(expected), "{path}");
+        assert!(!Path::parse(path).unwrap().is_definite(), "{path}");
+    }
+}
+
+#[test]
+fn lists_are_empty_where_their_beginning_is_missing() {
+    for path in [
+        "$[*]", "$.items[*]", "$.items[1:]", "$.items[:1]", "$.items[*].itemValue", "$.items[1:].itemValue",
+        "$.item.items[1:5].itemValue", "$.item.items[*]", "$..x", "$.items[?(@.a)]", "$.a[5][*]",
+    ] {
+        assert_eq!(select(path, &json!({})), Ok(json!([])), "{path}");
+    }
+    assert_eq!(select("$.a[5][*]", &json!({"a": []})), Ok(json!([])));
+    assert_eq!(select("$.a[1:]", &json!({"a": null})), Ok(json!([])));
+}
+
+#[test]
+fn failures_speak_like_jayway() {
+    let input = json!({"a": {"n": null, "i": 4, "s": "x", "f": 1.5, "l": [1]}});
+    for (path, expected) in [
+        ("$.b", "No results for path: $['b']"),
+        ("$.a.b", "No results for path: $['a']['b']"),
+        ("$.b.c.d", "Missing property in path $['b']"),
+        ("$.a.b.c", "Missing property in path $['a']['b']"),
+        ("$.a.l[1]", "No results for path: $['a']['l'][1]"),
+        ("$.a.l[-2].x", "No results for path: $['a']['l'][-2]['x']"),
+        ("$[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: {a={n=null, i=4, s=x, f=1.5, l=[1]}}"),
+        ("$.a.i[0]", "Filter: [0] can only be applied to arrays. Current context is: 4"),
+        ("$.a.n[0]", "The path $['a']['n'] is null"),
+        ("$.a.l.sum().x", "Expected to find an object with property ['x'] in path $ but found 'java.lang.Double'. This is not a \
+          json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
+        ("$.a.i.b", "Expected to find an object with property ['b'] in path $['a']['i'] but found 'java.lang.Integer'. This \
+          is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
+        ("$.a.i.sum()", "Aggregation function attempted to calculate value using empty array"),
+    ] {
+        assert_eq!(select(path, &input), Err(expected.to_owned()), "{path}");
+    }
+    let failure = Path::parse("$.a[1].b").unwrap().select(&json!({"a": [1]})).unwrap_err();
+    assert_eq!(failure, PathFailure::IndexOutOfBounds("$['a'][1]['b']".into()));
+}
+
+#[test]
+fn definite_selection_borrows() {
+    let input = json!({"a": [{"b": "x"}]});
+    let path = Path::parse("$.a[0].b").unwrap();
+    assert!(matches!(path.select(&input), Ok(Cow::Borrowed(_))));
+}
+
+#[test]
+fn roots_and_kinds() {
+    for (path, root, is_root, is_reference) in [
+        ("$", Root::Input, true, true),
+        ("$$", Root::Context, true, true),
+        ("$x", Root::Variable("x".into()), true, true),
+        ("$x_1.a[0]", Root::Variable("x_1".into()), false, true),
+        ("$été['a']", Root::Variable("été".into()), false, true),
+        ("$$.Execution.Id", Root::Context, false, true),
+        ("$[0]", Root::Input, false, true),
+        ("$.a[*]", Root::Input, false, false),
+        ("$.a['b','c']", Root::Input, false, false),
+        ("$.a.length()", Root::Input, false, false),
+    ] {
+        let parsed = Path::parse(path).unwrap();
+        assert_eq!(*parsed.root(), root, "{path}");
+        assert_eq!(parsed.is_root(), is_root, "{path}");
+        assert_eq!(parsed.is_reference(), is_reference, "{path}");
+        assert_eq!(parsed.text(), path);
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let deep_groups = format!("$[?({}@.a{})]", "(".repeat(200), ")".repeat(200));
+    let deep_filters = format!("$[?({}", "@[?(".repeat(5000));
+    let bangs = format!("$[?({}@.a)]", "!".repeat(100_000));
+    let lists = format!("$[?(@.a in {}", "[".repeat(100_000));
+    let functions = format!("$.a{}", ".keys()".repeat(1000));
+    for path in [
+        "", "a", "@", "@.a", ".a", "$.", "$..", "$a.", "$-", "$ a", "$$$", "$.a]", "$.a)", "$[", "$[]", "$['a", "$['a'",
+        "$['a' 'b']", "$['a',]", "$[a]", "$[1", "$[1,]", "$[1:2:3]", "$[99999999999]", "$[--1]", "$[?]", "$[?()]", "$[?(@.a == )]",
+        "$[?(@.a = 1)]", "$[?(@.a == 1]", "$[?(@.a == 'x)]", "$[?(@.a =~ /(/)]", "$[?(@.a =~ 'x')]", "$[?(1)]", "$[(@.length-1)]",
+        "$.nofunction()", "$.length(", "$.length(,)", "$.a\\", "$.a\u{0}b", "$.*a", "$[*", "States.UUID()", " $.a",
+        &deep_groups, &deep_filters, &bangs, &lists, &functions,
+    ] {
+        let Err(error) = Path::parse(path) else {
+            panic!("{path} was accepted");
+        };
+        assert_eq!(error.code, "SCHEMA_VALIDATION_FAILED");
+        assert!(error.offset.is_some_and(|offset| offset <= path.len()), "{path}");
+    }
+}
+
+#[test]
+fn explosions_are_stopped() {
+    let path = format!("$.a{}", "[0,0,0,0,0,0,0,0,0,0]".repeat(30));
+    let input = json!({"a": [[[[[[[[[[[[[1]]]]]]]]]]]]]});
+    assert_eq!(select(&path, &input), Err("The path visits too many values.".to_owned()));
+}
+
+#[test]
+fn insertion_creates_objects_on_the_way() {
+    for (path, input, expected) in [
+        ("$", json!({"a": 1}), json!("new")),
+        ("$.b", json!({"a": 1}), json!({"a": 1, "b": "new"})),
+        ("$.a", json!({"a": 1, "b": 2}), json!({"a": "new", "b": 2})),
+        ("$.b.c.d", json!({"a": 1}), json!({"a": 1, "b": {"c": {"d": "new"}}})),
+        ("$['x y'].c", json!({}), json!({"x y": {"c": "new"}})),
+        ("$.l[0]", json!({"l": [1, 2]}), json!({"l": ["new", 2]})),
+        ("$.l[2]", json!({"l": [1, 2]}), json!({"l": [1, 2, "new"]})),
+        ("$.l[1].x", json!({"l": [1]}), json!({"l": [1, {"x": "new"}]})),
+    ] {
+        assert_eq!(Path::parse(path).unwrap().insert(input, json!("new")), Ok(expected), "{path}");
+    }
+    for (path, input, text) in [
+        ("$.child", json!(4), "4"),
+        ("$.child", json!("x"), "\"x\""),
+        ("$.a.b", json!({"a": [1], "b": 2}), r#"{"a":[1],"b":2}"#),
+        ("$.l[3]", json!({"l": [1]}), r#"{"l":[1]}"#),
+        ("$.l[0]", json!({}), "{}"),
+        ("$.a.b.c", json!({"a": {"b": null}}), r#"{"a":{"b":null}}"#),
+    ] {
+        let error = Path::parse(path).unwrap().insert(input, json!(1)).unwrap_err();
+        assert_eq!(error.to_string(), format!("Unable to apply ReferencePath {path} to input {text}"));
+    }
+}
