@@ -284,6 +284,7 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
         input,
         seed,
         quotas,
+        synchronous: false,
         block: BlockId(0),
     })
 }

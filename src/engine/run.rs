@@ -426,6 +426,7 @@ impl<'a> Engine<'a> {
                     input,
                     seed: self.entropy.next_u64(),
                     quotas: parent.start.quotas,
+                    synchronous: false,
                     block,
                 };
                 self.begin(start, Some((number, child)));
