@@ -72,7 +72,7 @@ impl Lens {
             reads: direct.reads_with(&bindings),
             draws: names.iter().any(|name| functions::draws(name)),
             shuffles: names_any(&["shuffle"]),
-            tells_time: names_any(&["now", "millis"]),
+            tells_time: names_any(&["now", "millis", "toMillis"]),
             divides: survey
                 .operators
                 .iter()

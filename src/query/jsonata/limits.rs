@@ -24,7 +24,7 @@ const DEPTH: usize = 500;
 /// Steps of evaluation: about half a second of work.
 const STEPS: u64 = 5_000_000;
 /// Stops what takes long in few steps, such as making long texts over and over.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(1);
 
 /// The code of errors that AWS reports without one.
 pub(super) const NO_CODE: &str = "none";
