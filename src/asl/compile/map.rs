@@ -26,12 +26,7 @@ const PERCENTAGE: Range = Range {
     takes_context: false,
 };
 /// The fields that an inline Map does not have.
-const DISTRIBUTED_ONLY: &[&str] = &[
-    "ItemReader",
-    "ItemBatcher",
-    "ResultWriter",
-    "Label",
-];
+const DISTRIBUTED_ONLY: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
 
 impl<'n> Compiler<'n, '_> {
     /// Reads what a Map adds.
