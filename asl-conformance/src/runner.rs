@@ -355,6 +355,7 @@ fn start(case: &Case, express: bool) -> Result<Start, String> {
         input: input(case)?,
         seed: chance.next_u64(),
         quotas: Quotas::Aws,
+        synchronous: case.json.get("start").and_then(Value::as_str) == Some("sync"),
         block: BlockId(0),
     })
 }

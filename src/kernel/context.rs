@@ -88,8 +88,7 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     execution.insert("StartTime".into(), Value::from(time_text(core.started_at)));
     execution.insert("Name".into(), Value::from(&*start.name));
     execution.insert("RoleArn".into(), Value::from(&*start.role_arn));
-    // Express executions cannot be redriven and have no count (recorded).
-    if !start.execution_arn.contains(":express:") {
+    if !start.synchronous {
         execution.insert("RedriveCount".into(), Value::from(0));
     }
     let mut machine = Map::new();

@@ -24,9 +24,9 @@ pub struct Template {
 enum Node {
     /// A tree without anything to evaluate.
     Constant(Value),
-    Array(Vec<Node>),
+    Array(Vec<Self>),
     /// Members in the order of the result.
-    Object(Vec<(Box<str>, Node)>),
+    Object(Vec<(Box<str>, Self)>),
     /// `field` is the key as written, with `.$`.
     Path {
         path: Path,

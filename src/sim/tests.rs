@@ -96,6 +96,7 @@ fn start(input: &str) -> Start {
         input: Payload::parse(input).expect("JSON"),
         seed: 7,
         quotas: Quotas::Aws,
+        synchronous: false,
         block: BlockId(0),
     }
 }

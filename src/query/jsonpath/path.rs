@@ -157,6 +157,9 @@ impl Path {
         self.find(env).map_err(|failure| {
             QueryError::Runtime(match self.unassigned(env) {
                 Some(sentence) => sentence,
+                None if self.root == Root::Input && env.input.value().is_null() => {
+                    "Unable to apply Path transformation to null or empty input.".to_owned()
+                }
                 None => format!("Invalid path '{}' : {failure}", self.text),
             })
         })

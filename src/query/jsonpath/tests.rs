@@ -1,8 +1,14 @@
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::model::entropy::Entropy;
+use crate::model::payload::Payload;
+use crate::query::env::Context;
+use crate::query::env::Env;
+use crate::query::env::Variables;
 use crate::query::jsonpath::path::Path;
 use crate::query::jsonpath::path::PathFailure;
 use crate::query::jsonpath::path::Root;
@@ -130,6 +136,9 @@ fn indefinite_paths_yield_a_list() {
         ("$.items[?(@.p == 1.0)].c", json!(["books"])),
         ("$.items[?(@.p in [1, 20])].p", json!([1, 20])),
         ("$.items[*].tags.length()", json!([2])),
+        ("$.items[?(@.c==books)].p", json!([1, 20])),
+        ("$..tags.first()[*]", json!(["x", "y"])),
+        ("$.keys()..[0].length()", json!([null])),
         ("$.items[?(true)].p", json!([1, 700, 20])),
     ] {
         assert_eq!(select(path, &input), Ok(expected), "{path}");
@@ -291,6 +300,77 @@ fn nonsense_is_refused() {
         assert_eq!(error.code, "SCHEMA_VALIDATION_FAILED");
         assert!(error.offset.is_some_and(|offset| offset <= path.len()), "{path}");
     }
+}
+
+#[test]
+fn evaluation_speaks_like_aws_and_shares_roots() {
+    let input = Payload::new(json!({"a": 1}));
+    let variable = Payload::new(json!([7]));
+    let make = || Payload::new(json!({"State": {"Name": "S"}}));
+    let variables = One(variable.clone());
+    let mut env = Env {
+        input: input.clone(),
+        result: None,
+        error_output: None,
+        variables: &variables,
+        context: &Context::new(&make),
+        entropy: &RefCell::new(Entropy::new(1)),
+    };
+    let evaluate = |path: &str, env: &Env<'_>| {
+        Path::parse(path)
+            .unwrap()
+            .evaluate(env)
+            .map_err(|error| error.to_string())
+    };
+    for (path, shared) in [("$", &input), ("$$", env.context.get()), ("$one", &variable)] {
+        assert!(evaluate(path, &env).unwrap().is_same(shared), "{path}");
+    }
+    for (path, expected) in [
+        ("$.a", Ok("1")),
+        ("$$.State.Name", Ok("\"S\"")),
+        ("$one[0]", Ok("7")),
+        (
+            "$.NoSuch",
+            Err("Invalid path '$.NoSuch' : No results for path: $['NoSuch']"),
+        ),
+        (
+            "$.no.such.x",
+            Err("Invalid path '$.no.such.x' : Missing property in path $['no']"),
+        ),
+        ("$$.x", Err("Invalid path '$$.x' : No results for path: $['x']")),
+        ("$two", Err("The variable '$two' has not been assigned a value")),
+        ("$two.x", Err("The variable '$two' has not been assigned a value")),
+    ] {
+        let found = evaluate(path, &env);
+        assert_eq!(
+            found.as_ref().map(Payload::text).map_err(String::as_str),
+            expected,
+            "{path}"
+        );
+    }
+    env.input = Payload::new(json!(null));
+    assert!(evaluate("$", &env).is_ok());
+    let error = evaluate("$.a", &env).unwrap_err();
+    assert_eq!(error, "Unable to apply Path transformation to null or empty input.");
+}
+
+struct One(Payload);
+
+impl Variables for One {
+    fn get(&self, name: &str) -> Option<Payload> {
+        (name == "one").then(|| self.0.clone())
+    }
+}
+
+#[test]
+fn filters_nest_to_the_limit() {
+    let nested = |depth: usize| format!("$.a{}{}", "[?(@.a".repeat(depth), ")]".repeat(depth));
+    let mut input = json!([]);
+    for _ in 0..100 {
+        input = json!({ "a": [input] });
+    }
+    assert!(select(&nested(50), &input).is_ok());
+    assert!(Path::parse(&nested(51)).is_err());
 }
 
 #[test]
