@@ -223,3 +223,66 @@ impl Template<'_> {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown_values(text: &str) -> String {
+        match substitutions_from(text) {
+            Ok(values) => values.iter().map(|(name, value)| format!("{name}={value}\n")).collect(),
+            Err(finding) => finding.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_plain_file_gives_its_values() {
+        assert_eq!(shown_values(r#"{"A":"x","B":7,"C":true}"#), "A=x\nB=7\nC=true\n");
+        assert_eq!(shown_values("A: x\nB: 7\n"), "A=x\nB=7\n");
+        assert_eq!(
+            shown_values("- a"),
+            "INVALID_SUBSTITUTION: The values must be an object of name and value at null"
+        );
+        assert!(shown_values("{\"a\"").starts_with("INVALID_JSON_DESCRIPTION: "));
+    }
+
+    #[test]
+    fn a_sam_template_gives_the_substitutions_of_its_machines() {
+        let template = "\
+Parameters:
+  Stage: {Type: String, Default: dev}
+Resources:
+  Worker: {Type: 'AWS::Serverless::Function'}
+  Rows: {Type: 'AWS::DynamoDB::Table'}
+  Mail: {Type: 'AWS::SQS::Queue'}
+  Other: {Type: 'AWS::Lambda::Function', Properties: {DefinitionSubstitutions: {No: 1}}}
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      DefinitionSubstitutions:
+        WorkerArn: !GetAtt Worker.Arn
+        WorkerName: !Ref Worker
+        Table: !Ref Rows
+        Queue: !Ref Mail
+        QueueArn: !GetAtt [Mail, Arn]
+        Name: !Sub '${AWS::StackName}-${Stage}-${Worker.Arn}'
+        Own: !Sub ['${x}/${AWS::Region}', {x: !Ref Stage}]
+        Joined: !Join ['-', [a, !Ref Stage]]
+        Seconds: 5
+";
+        assert_eq!(
+            shown_values(template),
+            "\
+Joined=a-dev
+Name=local-dev-arn:aws:lambda:us-east-1:123456789012:function:Worker
+Own=dev/us-east-1
+Queue=https://sqs.us-east-1.amazonaws.com/123456789012/Mail
+QueueArn=arn:aws:sqs:us-east-1:123456789012:Mail
+Seconds=5
+Table=Rows
+WorkerArn=arn:aws:lambda:us-east-1:123456789012:function:Worker
+WorkerName=Worker
+"
+        );
+    }
+}

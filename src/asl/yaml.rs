@@ -281,3 +281,72 @@ fn refuse(message: String, span: Span) -> Diagnostic {
         span: Some(span),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_follow_the_core_schema() {
+        for (text, expected) in [
+            (
+                "a: 1\nb: -2.5\nc: 0x10\nd: 1e3\ne: .5",
+                r#"{"a":1,"b":-2.5,"c":16,"d":1000.0,"e":0.5}"#,
+            ),
+            (
+                "[true, False, yes, on, null, ~, .nan, 1.2.3, '1', \"x\\n\"]",
+                r#"[true,false,"yes","on",null,null,".nan","1.2.3","1","x\n"]"#,
+            ),
+            ("a: !!str 1\nb: |\n  x\n  y\n2: c", r#"{"a":"1","b":"x\ny\n","2":"c"}"#),
+            (
+                "a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2",
+                r#"{"a":{"b":1},"c":{"b":1},"d":{"e":2,"b":1}}"#,
+            ),
+            (r#"{"json": ["is", "yaml"]}"#, r#"{"json":["is","yaml"]}"#),
+            ("a: 2020-01-01T00:00:00Z", r#"{"a":"2020-01-01T00:00:00Z"}"#),
+            (
+                "a: {% $x %}".replace("{%", "'{%").replace("%}", "%}'").as_str(),
+                r#"{"a":"{% $x %}"}"#,
+            ),
+        ] {
+            let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(parse(text).unwrap().to_value(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn broken_or_boundless_text_is_refused() {
+        let mut laughs = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for n in 1..12 {
+            let aliases = vec![format!("*a{}", n - 1); 10].join(",");
+            laughs += &format!("a{n}: &a{n} [{aliases}]\n");
+        }
+        let deep = "[".repeat(600) + &"]".repeat(600);
+        for text in [
+            "",
+            "a: 1\na: 2",
+            "a: [",
+            "a: !Ref b",
+            "a: *x",
+            "a: &x [*x]",
+            "? [a]\n: b",
+            "a: 1\n---\nb: 2",
+            "\t- a:\n b",
+            laughs.as_str(),
+            deep.as_str(),
+        ] {
+            let finding = parse(text).unwrap_err();
+            assert!(!finding.message.is_empty(), "{text}");
+        }
+        assert_eq!(parse("a: 1\na: 2").unwrap_err().message, "Duplicate field 'a'");
+    }
+
+    #[test]
+    fn places_are_bytes_lines_and_columns() {
+        let text = "ä: x\nb:\n  c: yy\n";
+        let tree = parse(text).unwrap();
+        let span = tree.get("b").and_then(|b| b.get("c")).unwrap().span;
+        assert_eq!((span.line, span.column), (3, 6));
+        assert_eq!(text.get(span.start as usize..span.end as usize), Some("yy"));
+    }
+}

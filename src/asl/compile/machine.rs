@@ -59,7 +59,8 @@ pub(super) struct Compiler<'n, 'o> {
     findings: Vec<(u32, Diagnostic)>,
     graph_findings: Vec<(u32, Vec<Diagnostic>)>,
     blocks: Vec<Option<Block>>,
-    pub(super) parents: Vec<Option<BlockId>>,
+    /// For each block the outer block and the state that holds it.
+    pub(super) parents: Vec<Option<(BlockId, StateId)>>,
     states: Vec<Option<State>>,
     queue: VecDeque<BlockWork<'n>>,
     names: BTreeSet<&'n str>,
@@ -178,7 +179,7 @@ impl<'n> Compiler<'n, '_> {
         self.string(&object, "Comment");
         let id = BlockId(u32::try_from(self.blocks.len()).unwrap_or(u32::MAX));
         self.blocks.push(None);
-        self.parents.push(Some(self.here.block));
+        self.parents.push(Some((self.here.block, self.here.state)));
         self.queue.push_back(BlockWork {
             id,
             parent: Some(self.here.state),

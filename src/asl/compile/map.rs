@@ -25,13 +25,8 @@ const PERCENTAGE: Range = Range {
     is_integer: false,
     takes_context: false,
 };
-/// The fields that an inline Map does not have.
-const DISTRIBUTED_ONLY: &[&str] = &[
-    "ItemReader",
-    "ItemBatcher",
-    "ResultWriter",
-    "Label",
-];
+/// The fields that an inline Map does not have; it does accept `ToleratedFailure…` (recorded).
+const DISTRIBUTED_ONLY: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter"];
 
 impl<'n> Compiler<'n, '_> {
     /// Reads what a Map adds.

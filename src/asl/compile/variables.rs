@@ -7,6 +7,7 @@ use crate::asl::compile::fields::Object;
 use crate::asl::compile::machine::Compiler;
 use crate::asl::node::Kind;
 use crate::model::id::BlockId;
+use crate::model::id::StateId;
 use crate::model::span::Span;
 use crate::query::jsonata::expression::FieldScope;
 use crate::query::template::Template;
@@ -17,6 +18,7 @@ const NAME_CHARS_MAX: usize = 80;
 /// One name in an `Assign`.
 pub(super) struct Assignment {
     block: BlockId,
+    state: StateId,
     name: String,
     owner: u32,
     at: String,
@@ -42,11 +44,11 @@ impl<'n> Compiler<'n, '_> {
                 self.refuse(&at, member.key_span, message);
                 continue;
             }
-            let (block, owner) = (self.here.block, self.here.owner);
             self.assignments.push(Assignment {
-                block,
+                block: self.here.block,
+                state: self.here.state,
                 name: name.to_owned(),
-                owner,
+                owner: self.here.owner,
                 at: at.clone(),
                 span: member.key_span,
             });
@@ -69,34 +71,31 @@ fn refusal(name: &str) -> Option<String> {
 }
 
 /// Refuses what an inner block assigns although an enclosing block assigns it too.
+///
+/// What the holding Parallel or Map itself assigns does not count: it runs when the inner block has ended,
+/// and AWS accepts it for a catcher (recorded).
 pub(super) fn check(compiler: &mut Compiler<'_, '_>) {
     let assignments = std::mem::take(&mut compiler.assignments);
-    let mut names: BTreeMap<BlockId, BTreeSet<&str>> = BTreeMap::new();
+    let mut assigners: BTreeMap<(BlockId, &str), BTreeSet<StateId>> = BTreeMap::new();
     for assignment in &assignments {
-        names.entry(assignment.block).or_default().insert(&assignment.name);
+        let key = (assignment.block, assignment.name.as_str());
+        assigners.entry(key).or_default().insert(assignment.state);
     }
     for assignment in &assignments {
         let mut block = assignment.block;
         // A Distributed Map's children are executions of their own.
         while !compiler.isolated.contains(&block)
-            && let Some(outer) = compiler.parents.get(block.index()).copied().flatten()
+            && let Some((outer, holder)) = compiler.parents.get(block.index()).copied().flatten()
         {
             block = outer;
-            if names
-                .get(&block)
-                .is_some_and(|names| names.contains(assignment.name.as_str()))
-            {
+            let states = assigners.get(&(block, assignment.name.as_str()));
+            if states.is_some_and(|states| states.iter().any(|state| *state != holder)) {
                 let message = format!(
                     "The variable '{}' can not be assigned because an outer scope assigns it",
                     assignment.name
                 );
-                compiler.report_for(
-                    assignment.owner,
-                    "SCHEMA_VALIDATION_FAILED",
-                    &assignment.at,
-                    assignment.span,
-                    message,
-                );
+                let (owner, at, span) = (assignment.owner, &assignment.at, assignment.span);
+                compiler.report_for(owner, "SCHEMA_VALIDATION_FAILED", at, span, message);
                 break;
             }
         }
