@@ -71,6 +71,7 @@ fn run(definition: &Arc<Definition>, input: &Payload) -> u64 {
             input: input.clone(),
             seed: 1,
             quotas: Quotas::Off,
+            synchronous: false,
             block: BlockId(0),
         }),
     };

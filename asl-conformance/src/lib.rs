@@ -1,1 +1,12 @@
-//! Runs conformance cases.
+//! Conformance cases for Amazon States Language and their runner.
+//!
+//! `case` reads a case file, `runner` runs it on the kernel, `matcher` and `events` compare what came out with what
+//! is expected, `report` goes over directories. The format is described in README.md beside this crate.
+#![warn(missing_docs)]
+
+pub mod case;
+pub mod events;
+pub mod matcher;
+pub mod report;
+pub mod runner;
+pub mod script;

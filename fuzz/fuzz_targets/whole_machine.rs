@@ -77,6 +77,7 @@ fuzz_target!(|data: &str| {
         input: Payload::parse(input).unwrap_or_else(|_| Payload::new(json!({}))),
         seed: 1,
         quotas: Quotas::Aws,
+        synchronous: false,
         block: BlockId(0),
     };
     let outcome = run_with(&definition, start, Timestamp(0), &mut Fickle(0), STEPS_MAX);

@@ -241,9 +241,9 @@ pub struct ChoiceRule {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are the language's own")]
 pub enum Condition {
-    And(Vec<Condition>),
-    Or(Vec<Condition>),
-    Not(Box<Condition>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     Compare {
         variable: Path,
         comparison: Comparison,

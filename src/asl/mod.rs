@@ -7,6 +7,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(missing_docs)]
 
+mod compile;
 pub mod definition;
 pub mod diagnostic;
 pub mod load;
+mod node;
+mod substitute;
+pub mod substitution_file;
+mod text;
+mod yaml;

@@ -1,6 +1,64 @@
-//! One file per command.
+//! The command line: one file per command.
+//!
+//! May import: everything. Invariants: data goes to stdout, everything else to stderr; a closed stdout is no
+//! panic. To add a command: a file with its arguments and `run`, and a row in `Command`.
+
+mod error;
+mod excerpt;
+mod history;
+mod places;
+mod query;
+mod run;
+mod source;
+mod validate;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Runs Amazon States Language definitions on this machine
+#[derive(Debug, Parser)]
+#[command(name = "stepfn", version, about, long_about = LONG_ABOUT, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+Runs Amazon States Language definitions on this machine, as AWS Step Functions would.
+
+Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wrong use or an invalid definition; \
+3 an internal error; 130 interrupted with Ctrl-C.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Arguments>),
+    Validate(validate::Arguments),
+}
 
 /// Runs the command line.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(3)
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nobody is left to tell when this fails.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = std::panic::catch_unwind(|| match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+    });
+    // The panic has been told on stderr.
+    let result = result.unwrap_or(Ok(error::INTERNAL));
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.code)
+        }
+    }
 }

@@ -1,1 +1,8 @@
-//! engine
+//! Drives executions on real time with real workers.
+//!
+//! May import: everything below `engine`. Must not: `cli`. Invariants: the only room with a clock; one thread;
+//! when `run` returns, no task and no process of a task is left.
+
+pub mod clock;
+pub mod observer;
+pub mod run;

@@ -88,7 +88,9 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     execution.insert("StartTime".into(), Value::from(time_text(core.started_at)));
     execution.insert("Name".into(), Value::from(&*start.name));
     execution.insert("RoleArn".into(), Value::from(&*start.role_arn));
-    execution.insert("RedriveCount".into(), Value::from(0));
+    if !start.synchronous {
+        execution.insert("RedriveCount".into(), Value::from(0));
+    }
     let mut machine = Map::new();
     machine.insert("Id".into(), Value::from(&*start.state_machine_arn));
     machine.insert("Name".into(), Value::from(&*start.state_machine_name));

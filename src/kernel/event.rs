@@ -101,6 +101,8 @@ pub struct Start {
     pub seed: u64,
     /// Which quotas hold.
     pub quotas: Quotas,
+    /// Started by `StartSyncExecution`: its context has no `RedriveCount` (recorded).
+    pub synchronous: bool,
     /// The block to run: 0, or a Distributed Map's block for a child execution.
     pub block: BlockId,
 }

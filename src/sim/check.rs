@@ -1,9 +1,4 @@
 //! What a finished execution is held against: its own journal.
-#![expect(
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "these functions exist to fail a test"
-)]
 
 use std::fmt::Write as _;
 use std::sync::Arc;

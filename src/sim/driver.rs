@@ -456,6 +456,7 @@ fn child_start(
         input,
         seed: parent.chance.next_u64(),
         quotas: facts.quotas,
+        synchronous: false,
         block,
     }
 }

@@ -10,3 +10,6 @@
 pub mod check;
 pub mod driver;
 pub mod mock_config;
+
+#[cfg(test)]
+mod tests;

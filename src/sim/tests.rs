@@ -48,14 +48,40 @@ impl Script {
 impl Tasks for Script {
     fn answer(&mut self, task: &StartTask) -> Vec<Report> {
         let answers = self.0.get(&*task.state_name).expect("a scripted state");
-        let answer = answers.get(task.attempt as usize - 1).or(answers.last()).expect("an answer");
-        let started = EventKind::TaskStarted { task: task.task, worker_name: None };
-        let end = match answer.clone() {
-            Answer::Succeed(value) => EventKind::TaskSucceeded { task: task.task, output: Payload::new(value) },
-            Answer::Fail(name) => EventKind::TaskFailed { task: task.task, error: StatesError::new(name, "why") },
-            Answer::Silence => return vec![Report { delay_millis: 0, kind: started }],
+        let answer = answers
+            .get(task.attempt as usize - 1)
+            .or(answers.last())
+            .expect("an answer");
+        let started = EventKind::TaskStarted {
+            task: task.task,
+            worker_name: None,
         };
-        vec![Report { delay_millis: 0, kind: started }, Report { delay_millis: 0, kind: end }]
+        let end = match answer.clone() {
+            Answer::Succeed(value) => EventKind::TaskSucceeded {
+                task: task.task,
+                output: Payload::new(value),
+            },
+            Answer::Fail(name) => EventKind::TaskFailed {
+                task: task.task,
+                error: StatesError::new(name, "why"),
+            },
+            Answer::Silence => {
+                return vec![Report {
+                    delay_millis: 0,
+                    kind: started,
+                }];
+            }
+        };
+        vec![
+            Report {
+                delay_millis: 0,
+                kind: started,
+            },
+            Report {
+                delay_millis: 0,
+                kind: end,
+            },
+        ]
     }
 }
 
@@ -70,6 +96,7 @@ fn start(input: &str) -> Start {
         input: Payload::parse(input).expect("JSON"),
         seed: 7,
         quotas: Quotas::Aws,
+        synchronous: false,
         block: BlockId(0),
     }
 }
@@ -104,7 +131,18 @@ fn one(state: &Value) -> Value {
 
 #[test]
 fn the_first_state_points_at_nothing_and_input_text_is_kept() {
-    check(&one(&json!({"Type": "Pass", "End": true})), r#"{"a":  1}"#, Script::default(), &expect![[""]]);
+    check(
+        &one(&json!({"Type": "Pass", "End": true})),
+        r#"{"a":  1}"#,
+        Script::default(),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 PassStateEntered:A 0.000
+        3<2 PassStateExited:A 0.000
+        4<3 ExecutionSucceeded 0.000
+        SUCCEEDED {"a":  1}
+    "#]],
+    );
 }
 
 #[test]
@@ -114,20 +152,67 @@ fn retries_twice_then_catches() {
     let mut a = task(&json!({"Retry": retry, "Catch": catch, "Next": "B"}));
     a.as_object_mut().expect("object").remove("End");
     let definition = json!({"StartAt": "A", "States": {"A": a, "B": {"Type": "Succeed"}}});
-    check(&definition, "{}", Script::default().on("A", [Answer::Fail("Boom")]), &expect![[""]]);
+    check(
+        &definition,
+        "{}",
+        Script::default().on("A", [Answer::Fail("Boom")]),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 TaskStateEntered:A 0.000
+        3<2 LambdaFunctionScheduled 0.000
+        4<3 LambdaFunctionStarted 0.000
+        5<4 LambdaFunctionFailed 0.000
+        6<5 LambdaFunctionScheduled 2.000
+        7<6 LambdaFunctionStarted 2.000
+        8<7 LambdaFunctionFailed 2.000
+        9<8 LambdaFunctionScheduled 6.000
+        10<9 LambdaFunctionStarted 6.000
+        11<10 LambdaFunctionFailed 6.000
+        12<11 TaskStateExited:A 6.000
+        13<12 SucceedStateEntered:B 6.000
+        14<13 SucceedStateExited:B 6.000
+        15<14 ExecutionSucceeded 6.000
+        SUCCEEDED {"e":{"Error":"Boom","Cause":"why"}}
+    "#]],
+    );
 }
 
 #[test]
 fn a_task_that_never_answers_times_out() {
     let state = task(&json!({"TimeoutSeconds": 5}));
-    check(&one(&state), "{}", Script::default().on("A", [Answer::Silence]), &expect![[""]]);
+    check(
+        &one(&state),
+        "{}",
+        Script::default().on("A", [Answer::Silence]),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 TaskStateEntered:A 0.000
+        3<2 LambdaFunctionScheduled 0.000
+        4<3 LambdaFunctionStarted 0.000
+        5<4 LambdaFunctionTimedOut 5.000
+        6<5 ExecutionFailed 5.000
+        FAILED Some("States.Timeout") None
+    "#]],
+    );
 }
 
 #[test]
 fn the_machine_timeout_cannot_be_caught() {
     let state = task(&json!({"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "A"}]}));
     let definition = json!({"StartAt": "A", "TimeoutSeconds": 3, "States": {"A": state}});
-    check(&definition, "{}", Script::default().on("A", [Answer::Silence]), &expect![[""]]);
+    check(
+        &definition,
+        "{}",
+        Script::default().on("A", [Answer::Silence]),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 TaskStateEntered:A 0.000
+        3<2 LambdaFunctionScheduled 0.000
+        4<3 LambdaFunctionStarted 0.000
+        5<0 ExecutionTimedOut 3.000
+        TimedOut(StatesError { name: Some("States.Timeout"), cause: None })
+    "#]],
+    );
 }
 
 #[test]
@@ -136,21 +221,86 @@ fn a_failing_branch_aborts_its_siblings_before_parallel_state_failed() {
     let wait = json!({"Type": "Wait", "Seconds": 9, "End": true});
     let branches = json!([branch("T", task(&json!({}))), branch("W", wait)]);
     let parallel = json!({"Type": "Parallel", "Branches": branches, "End": true});
-    check(&one(&parallel), "{}", Script::default().on("T", [Answer::Fail("Boom")]), &expect![[""]]);
+    check(
+        &one(&parallel),
+        "{}",
+        Script::default().on("T", [Answer::Fail("Boom")]),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 ParallelStateEntered:A 0.000
+        3<2 ParallelStateStarted 0.000
+        4<3 TaskStateEntered:T 0.000
+        5<4 LambdaFunctionScheduled 0.000
+        6<3 WaitStateEntered:W 0.000
+        7<5 LambdaFunctionStarted 0.000
+        8<7 LambdaFunctionFailed 0.000
+        9<8 TaskStateAborted 0.000
+        10<8 WaitStateAborted 0.000
+        11<8 ParallelStateFailed 0.000
+        12<11 ExecutionFailed 0.000
+        FAILED Some("Boom") Some("why")
+    "#]],
+    );
 }
 
 #[test]
 fn iterations_one_by_one_point_into_the_iteration_before() {
     let pass = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}});
     let map = json!({"Type": "Map", "MaxConcurrency": 1, "ItemProcessor": pass, "End": true});
-    check(&one(&map), "[1,2]", Script::default(), &expect![[""]]);
+    check(
+        &one(&map),
+        "[1,2]",
+        Script::default(),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 MapStateEntered:A 0.000
+        3<2 MapStateStarted 0.000
+        4<3 MapIterationStarted:A 0.000
+        5<4 PassStateEntered:P 0.000
+        6<5 PassStateExited:P 0.000
+        7<6 MapIterationSucceeded:A 0.000
+        8<6 MapIterationStarted:A 0.000
+        9<8 PassStateEntered:P 0.000
+        10<9 PassStateExited:P 0.000
+        11<10 MapIterationSucceeded:A 0.000
+        12<11 MapStateSucceeded 0.000
+        13<11 MapStateExited:A 0.000
+        14<13 ExecutionSucceeded 0.000
+        SUCCEEDED [1,2]
+    "#]],
+    );
 }
 
 #[test]
 fn a_failed_iteration_block_is_written_in_index_order() {
     let choice = json!({"StartAt": "T", "States": {"T": task(&json!({})), }});
     let map = json!({"Type": "Map", "ItemProcessor": choice, "End": true});
-    check(&one(&map), "[1,2]", Script::default().on("T", [Answer::Fail("Boom")]), &expect![[""]]);
+    check(
+        &one(&map),
+        "[1,2]",
+        Script::default().on("T", [Answer::Fail("Boom")]),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 MapStateEntered:A 0.000
+        3<2 MapStateStarted 0.000
+        4<3 MapIterationStarted:A 0.000
+        5<3 MapIterationStarted:A 0.000
+        6<4 TaskStateEntered:T 0.000
+        7<6 LambdaFunctionScheduled 0.000
+        8<5 TaskStateEntered:T 0.000
+        9<8 LambdaFunctionScheduled 0.000
+        10<7 LambdaFunctionStarted 0.000
+        11<9 LambdaFunctionStarted 0.000
+        12<10 LambdaFunctionFailed 0.000
+        13<12 MapIterationFailed:A 0.000
+        14<12 TaskStateAborted 0.000
+        15<12 MapIterationAborted:A 0.000
+        16<12 TaskStateAborted 0.000
+        17<12 MapStateFailed 0.000
+        18<17 ExecutionFailed 0.000
+        FAILED Some("Boom") Some("why")
+    "#]],
+    );
 }
 
 #[test]
@@ -160,7 +310,22 @@ fn a_distributed_map_runs_children_of_their_own() {
         "StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}
     });
     let map = json!({"Type": "Map", "ItemProcessor": pass, "ItemBatcher": {"MaxItemsPerBatch": 2}, "End": true});
-    check(&one(&map), "[1,2,3]", Script::default(), &expect![[""]]);
+    check(
+        &one(&map),
+        "[1,2,3]",
+        Script::default(),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 MapStateEntered:A 0.000
+        3<2 MapStateStarted 0.000
+        4<3 MapRunStarted 0.000
+        5<4 MapRunSucceeded 0.000
+        6<5 MapStateSucceeded 0.000
+        7<4 MapStateExited:A 0.000
+        8<7 ExecutionSucceeded 0.000
+        SUCCEEDED [{"Items":[1,2]},{"Items":[3]}]
+    "#]],
+    );
 }
 
 #[test]
@@ -169,7 +334,22 @@ fn assigned_values_are_seen_from_the_next_state_on() {
         "A": {"Type": "Pass", "Assign": {"x": 1}, "Next": "B"},
         "B": {"Type": "Pass", "Assign": {"x": 2, "y": "{% $x %}"}, "Next": "C"},
         "C": {"Type": "Pass", "Output": "{% [$x, $y] %}", "End": true}}});
-    check(&definition, "{}", Script::default(), &expect![[""]]);
+    check(
+        &definition,
+        "{}",
+        Script::default(),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 PassStateEntered:A 0.000
+        3<2 PassStateExited:A 0.000
+        4<3 PassStateEntered:B 0.000
+        5<4 PassStateExited:B 0.000
+        6<5 PassStateEntered:C 0.000
+        7<6 PassStateExited:C 0.000
+        8<7 ExecutionSucceeded 0.000
+        SUCCEEDED [2,1]
+    "#]],
+    );
 }
 
 #[test]
@@ -178,7 +358,19 @@ fn a_runtime_error_in_a_branch_ends_everything_without_failed_events() {
     let parallel = json!({"Type": "Parallel", "Branches": [{"StartAt": "P", "States": {"P": pass}}], "Next": "B",
         "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]});
     let definition = json!({"StartAt": "A", "States": {"A": parallel, "B": {"Type": "Succeed"}}});
-    check(&definition, "{}", Script::default(), &expect![[""]]);
+    check(
+        &definition,
+        "{}",
+        Script::default(),
+        &expect![[r#"
+        1<0 ExecutionStarted 0.000
+        2<0 ParallelStateEntered:A 0.000
+        3<2 ParallelStateStarted 0.000
+        4<3 PassStateEntered:P 0.000
+        5<4 ExecutionFailed 0.000
+        FAILED Some("States.Runtime") Some("An error occurred while executing the state 'P' (entered at the event id #4). The JSONPath '$.nope' specified for the field 'a.$' could not be found in the input '{}'")
+    "#]],
+    );
 }
 
 #[test]
@@ -190,7 +382,10 @@ fn a_loop_ends_at_25_000_history_events() {
     let outcome = run(&definition, start("{}"), Timestamp(0), &mut Script::default());
     assert_eq!(outcome.history.len(), 25_000);
     let cause = "The execution reached the maximum number of history events (25000).";
-    assert_eq!(outcome.status, Status::Failed(StatesError::new("States.Runtime", cause)));
+    assert_eq!(
+        outcome.status,
+        Status::Failed(StatesError::new("States.Runtime", cause))
+    );
 }
 
 #[test]
@@ -201,6 +396,28 @@ fn a_value_that_grows_by_a_level_each_round_ends_in_an_error() {
         "C": {"Type": "Succeed"}}});
     let definition = Arc::new(compile(&definition.to_string(), &Options::default()).expect("valid"));
     let outcome = run(&definition, start("{}"), Timestamp(0), &mut Script::default());
-    let Status::Failed(error) = outcome.status else { panic!("{:?}", outcome.status) };
+    let Status::Failed(error) = outcome.status else {
+        panic!("{:?}", outcome.status)
+    };
     assert_eq!(error.name.as_deref(), Some("States.Runtime"));
+}
+
+#[test]
+fn a_task_result_flows_through_selector_and_paths() {
+    let state = task(&json!({"ResultSelector": {"n.$": "$.x"}, "ResultPath": "$.r", "OutputPath": "$.r"}));
+    check(
+        &one(&state),
+        "{}",
+        Script::default().on("A", [Answer::Succeed(json!({"x": 1}))]),
+        &expect![[r#"
+            1<0 ExecutionStarted 0.000
+            2<0 TaskStateEntered:A 0.000
+            3<2 LambdaFunctionScheduled 0.000
+            4<3 LambdaFunctionStarted 0.000
+            5<4 LambdaFunctionSucceeded 0.000
+            6<5 TaskStateExited:A 0.000
+            7<6 ExecutionSucceeded 0.000
+            SUCCEEDED {"n":1}
+        "#]],
+    );
 }

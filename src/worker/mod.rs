@@ -1,1 +1,240 @@
-//! worker
+//! Carries out tasks, one kind per file.
+//!
+//! May import: `model`, `query`, `asl`, `kernel`. Must not: `engine`, `cli`. Invariants: the first row of
+//! `WORKERS` that matches does the task; a task that is cancelled leaves no process behind; memory is bounded.
+//! To add a kind of task: write a file with `matches` and `carry_out`, and list it in `WORKERS`.
+
+pub mod command;
+pub mod glob;
+pub mod mapping;
+pub mod nursery;
+pub mod process;
+pub mod shell;
+pub mod unmapped;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::asl::definition::Pattern;
+use crate::asl::definition::Resource;
+use crate::kernel::event::EventKind;
+use crate::kernel::event::StartTask;
+use crate::model::id::TaskId;
+use crate::model::payload::Payload;
+use crate::model::quota::PAYLOAD_BYTES_MAX;
+use crate::model::quota::Quotas;
+use crate::model::states_error::StatesError;
+use crate::worker::mapping::Mappings;
+use crate::worker::nursery::Nursery;
+
+/// Longest output that is read with the quotas off.
+const UNLIMITED_OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// One kind of task.
+pub struct Worker {
+    /// Its name, as the history's `workerName` shows it.
+    pub name: &'static str,
+    /// Tells whether it does this task.
+    pub matches: fn(&Job) -> bool,
+    /// Does it.
+    pub carry_out: for<'a> fn(&'a Job, &'a Reports, &'a mut Cancel) -> Doing<'a>,
+}
+
+/// A task being done.
+pub type Doing<'a> = Pin<Box<dyn Future<Output = Result<Payload, StatesError>> + Send + 'a>>;
+
+/// All kinds; the first that matches does the task.
+pub const WORKERS: &[Worker] = &[
+    Worker {
+        name: "command",
+        matches: command::matches,
+        carry_out: |job, reports, cancel| Box::pin(command::carry_out(job, reports, cancel)),
+    },
+    Worker {
+        name: "shell",
+        matches: shell::matches,
+        carry_out: |job, reports, cancel| Box::pin(shell::carry_out(job, reports, cancel)),
+    },
+    Worker {
+        name: "unmapped",
+        matches: |_| true,
+        carry_out: |job, _, _| Box::pin(std::future::ready(Err(unmapped::error(job)))),
+    },
+];
+
+/// One attempt of a task, with all that a worker needs to know.
+pub struct Job {
+    /// The attempt.
+    pub task: StartTask,
+    /// Its parsed resource.
+    pub resource: Resource,
+    /// Which quotas hold.
+    pub quotas: Quotas,
+    /// What all tasks share.
+    pub site: Arc<Site>,
+}
+
+/// What all tasks of one run share.
+pub struct Site {
+    /// Which resources local commands stand for.
+    pub mappings: Mappings,
+    /// The processes of all tasks.
+    pub nursery: Arc<Nursery>,
+    /// The region of names that are not ARNs.
+    pub region: Arc<str>,
+    /// The account of names that are not ARNs.
+    pub account: Arc<str>,
+}
+
+impl Job {
+    /// Returns the largest output that may be read, in bytes.
+    pub fn output_bytes_max(&self) -> usize {
+        match self.quotas {
+            Quotas::Aws => PAYLOAD_BYTES_MAX,
+            Quotas::Off => UNLIMITED_OUTPUT_BYTES_MAX,
+        }
+    }
+
+    /// Returns AWS's error of a task whose result is too large.
+    pub fn output_too_large(&self) -> StatesError {
+        use crate::model::history_event::TaskFamily;
+        let who = match &self.resource.family {
+            TaskFamily::Integration { resource_type, .. } => resource_type,
+            TaskFamily::Lambda | TaskFamily::Activity => &self.resource.arn,
+        };
+        StatesError::new(
+            "States.DataLimitExceeded",
+            format!(
+                "The state/task '{who}' returned a result with a size exceeding the maximum number of bytes service \
+                 limit."
+            ),
+        )
+    }
+}
+
+/// What a worker tells while it works.
+#[derive(Debug)]
+pub enum Message {
+    /// An event for the execution.
+    Event {
+        /// The execution's number in the engine.
+        execution: u64,
+        /// What happened.
+        kind: EventKind,
+    },
+    /// A line that the task wrote for people.
+    Log {
+        /// The state's name.
+        state: Arc<str>,
+        /// The line.
+        line: String,
+    },
+    /// The job is over and nothing of it is left.
+    Over {
+        /// The execution's number in the engine.
+        execution: u64,
+        /// Which task.
+        task: TaskId,
+    },
+}
+
+/// The way of one task's reports to the engine.
+pub struct Reports {
+    execution: u64,
+    task: TaskId,
+    state: Arc<str>,
+    sender: mpsc::UnboundedSender<Message>,
+}
+
+impl Reports {
+    /// Makes the way of one task.
+    pub fn new(execution: u64, task: &StartTask, sender: mpsc::UnboundedSender<Message>) -> Self {
+        Self {
+            execution,
+            task: task.task,
+            state: Arc::clone(&task.state_name),
+            sender,
+        }
+    }
+
+    fn event(&self, kind: EventKind) {
+        // The engine hangs up only when it no longer wants to know.
+        let _ = self.sender.send(Message::Event {
+            execution: self.execution,
+            kind,
+        });
+    }
+
+    /// The work began.
+    pub fn started(&self, worker: &str) {
+        self.event(EventKind::TaskStarted {
+            task: self.task,
+            worker_name: Some(Arc::from(worker)),
+        });
+    }
+
+    /// The request of a `.sync` or `.waitForTaskToken` task was accepted.
+    pub fn submitted(&self, output: Payload) {
+        self.event(EventKind::TaskSubmitted {
+            task: self.task,
+            output,
+        });
+    }
+
+    /// The work goes on.
+    pub fn alive(&self) {
+        self.event(EventKind::TaskHeartbeat { task: self.task });
+    }
+
+    /// The task said something to people.
+    pub fn log(&self, line: String) {
+        let _ = self.sender.send(Message::Log {
+            state: Arc::clone(&self.state),
+            line,
+        });
+    }
+}
+
+/// Tells a worker that its answer is not wanted any more.
+pub struct Cancel(oneshot::Receiver<()>);
+
+impl Cancel {
+    /// Makes a pair: dropping the sender cancels, too.
+    pub fn pair() -> (oneshot::Sender<()>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
+    /// Waits until the task is cancelled.
+    pub async fn cancelled(&mut self) {
+        if !self.0.is_terminated() {
+            let _ = (&mut self.0).await;
+        }
+    }
+}
+
+/// Does one job from its first report to its last.
+pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<Message>, mut cancel: Cancel) {
+    let task = job.task.task;
+    let reports = Reports::new(execution, &job.task, sender);
+    let Some(worker) = WORKERS.iter().find(|worker| (worker.matches)(&job)) else {
+        return;
+    };
+    reports.started(worker.name);
+    if matches!(
+        job.resource.pattern,
+        Pattern::Sync | Pattern::Sync2 | Pattern::WaitForTaskToken
+    ) {
+        reports.submitted(Payload::new(serde_json::json!({})));
+    }
+    let result = (worker.carry_out)(&job, &reports, &mut cancel).await;
+    reports.event(match result {
+        Ok(output) => EventKind::TaskSucceeded { task, output },
+        Err(error) => EventKind::TaskFailed { task, error },
+    });
+    let _ = reports.sender.send(Message::Over { execution, task });
+}

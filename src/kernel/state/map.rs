@@ -71,6 +71,11 @@ impl Cx<'_> {
     }
 
     fn map_inline(&mut self, frame: FrameId, map: &Map, effective: Payload, items: Payload) -> Result<(), Failure> {
+        // Inline, AWS looks at MaxConcurrencyPath before it counts the items (recorded); distributed, after.
+        let concurrency = match &map.max_concurrency {
+            Some(field) => self.whole_number(frame, field, "MaxConcurrency", &effective, 0)?,
+            None => 0,
+        };
         let n_children = items.value().as_array().map_or(0, Vec::len);
         let started = self.chain(
             frame,
@@ -81,11 +86,14 @@ impl Cx<'_> {
         if self.core.status != Status::Running {
             return Ok(());
         }
-        // AWS counts the items before it looks at MaxConcurrencyPath (recorded).
-        let concurrency = match &map.max_concurrency {
-            Some(field) => self.whole_number(frame, field, "MaxConcurrency", &effective, 0)?,
-            None => 0,
-        };
+        // AWS takes the thresholds of a Distributed Map here, too (recorded): their values are checked, and the first
+        // failed iteration still fails the state.
+        if let Some(field) = &map.tolerated_failure_count {
+            self.whole_number(frame, field, "ToleratedFailureCount", &effective, 0)?;
+        }
+        if let Some(field) = &map.tolerated_failure_percentage {
+            self.percentage(frame, field, &effective)?;
+        }
         let most = INLINE_MAP_CONCURRENCY_MAX as u64;
         let concurrency = if concurrency == 0 { most } else { concurrency.min(most) };
         let join = Join {

@@ -109,7 +109,7 @@ impl Expression {
             Ok(Outcome::Value(value)) => Ok(value),
             Ok(Outcome::Undefined) => Err(limits::undefined(&compiled.text, location)),
             Ok(Outcome::Function) => Err(limits::unsupported(&compiled.text, location)),
-            Err(error) => Err(limits::thrown(&compiled.text, location, &error)),
+            Err(error) => Err(limits::thrown(&compiled.text, location, &error, env.entropy)),
         }
     }
 
@@ -159,8 +159,13 @@ mod tests {
     }
 
     fn evaluate(text: &str) -> Result<Value, String> {
-        let expression = Expression::parse(&format!("{{% {text} %}}"), FieldScope::Result)
-            .map_err(|errors| errors.iter().map(|error| format!("{}: {}", error.code, error.message)).collect::<Vec<_>>().join(" | "))?;
+        let expression = Expression::parse(&format!("{{% {text} %}}"), FieldScope::Result).map_err(|errors| {
+            errors
+                .iter()
+                .map(|error| format!("{}: {}", error.code, error.message))
+                .collect::<Vec<_>>()
+                .join(" | ")
+        })?;
         let make = || {
             Payload::new(json!({
                 "Execution": {"StartTime": "2026-09-01T00:00:00Z"},
@@ -168,7 +173,10 @@ mod tests {
             }))
         };
         let mut variables = BTreeMap::new();
-        variables.insert("x", Payload::new(json!({"a": [1, 2, 3], "b": {"c": 12345678901234567890_u64}})));
+        variables.insert(
+            "x",
+            Payload::new(json!({"a": [1, 2, 3], "b": {"c": 12345678901234567890_u64}})),
+        );
         variables.insert("count", Payload::new(json!(7)));
         let variables = Some2(variables);
         let entropy = RefCell::new(Entropy::new(1));
@@ -188,7 +196,10 @@ mod tests {
             Ok(value) => Ok(value),
             Err(QueryError::Evaluation { cause, location }) => {
                 assert_eq!(location.as_deref(), Some("Output/v"));
-                let prefix = format!("The JSONata expression '{}' specified for the field 'Output/v' ", expression.text());
+                let prefix = format!(
+                    "The JSONata expression '{}' specified for the field 'Output/v' ",
+                    expression.text()
+                );
                 Err(cause.strip_prefix(&prefix).unwrap_or(&cause).to_owned())
             }
             Err(other) => Err(other.to_string()),
@@ -200,8 +211,16 @@ mod tests {
         for line in std::fs::read_to_string("/tmp/probe.txt").unwrap().lines() {
             let started = std::time::Instant::now();
             let r = evaluate(line);
-            let r = match r { Ok(v) => format!("OK  {v}"), Err(e) => format!("ERR {e}") };
-            println!("{:60} {:>6}ms {}", line, started.elapsed().as_millis(), &r.chars().take(200).collect::<String>());
+            let r = match r {
+                Ok(v) => format!("OK  {v}"),
+                Err(e) => format!("ERR {e}"),
+            };
+            println!(
+                "{:60} {:>6}ms {}",
+                line,
+                started.elapsed().as_millis(),
+                &r.chars().take(200).collect::<String>()
+            );
         }
     }
 }

@@ -4,6 +4,11 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::GeneralPurpose;
+use base64::engine::GeneralPurposeConfig;
 use jlens_core::Bindings;
 use jlens_core::Error;
 use jlens_core::HostFunction;
@@ -16,7 +21,8 @@ use crate::query::jsonata::limits;
 use crate::query::jsonata::result;
 
 /// Functions that always give the same for the same arguments.
-const PURE: [(&str, &str, Implementation); 5] = [
+const PURE: [(&str, &str, Implementation); 6] = [
+    ("base64decode", "<s-:s>", base64decode),
     ("hash", "<ss:s>", hash),
     ("pad", "<s-ns?:s>", pad),
     ("parse", "<s:x>", parse),
@@ -41,6 +47,19 @@ pub(super) fn is_function(name: &str) -> bool {
         || jlens_core::function_catalog()
             .iter()
             .any(|function| function.name == name)
+}
+
+/// Tells whether a call of `name` with so many arguments may read its context in place of a missing one.
+pub(super) fn takes_context(name: &str, given: usize) -> bool {
+    let functions = jlens_core::function_catalog();
+    functions
+        .iter()
+        .find(|function| function.name == name)
+        .is_some_and(|function| {
+            let signature = &function.signature;
+            let optional = signature.matches('?').count();
+            signature.contains('-') && given + optional < function.params.len()
+        })
 }
 
 /// Tells whether `name` is a function that draws from the execution's chance through `with_chance`.
@@ -96,6 +115,19 @@ fn number(given: &Given, index: usize) -> Option<f64> {
 
 fn text(given: &Given, index: usize) -> Option<&str> {
     given.get(index)?.as_ref()?.as_str()
+}
+
+/// `$base64decode(text)`, which in AWS fails where a browser would guess.
+fn base64decode(given: &Given) -> Result<Option<Value>, Error> {
+    let Some(text) = text(given, 0) else {
+        return Ok(None);
+    };
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decoded = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text);
+    match decoded {
+        Ok(bytes) => Ok(Some(Value::from(String::from_utf8_lossy(&bytes)))),
+        Err(_) => Err(limits::internal()),
+    }
 }
 
 /// `$hash(text, algorithm)`.

@@ -17,6 +17,9 @@ use crate::model::payload::Payload;
 use crate::model::timestamp::Timestamp;
 use crate::query::env::Env;
 use crate::query::jsonata::functions;
+use crate::query::jsonata::infinity;
+use crate::query::jsonata::infinity::OUT_OF_RANGE;
+use crate::query::jsonata::infinity::Operator;
 use crate::query::jsonata::limits;
 use crate::query::jsonata::result::Writer;
 use crate::query::jsonata::source;
@@ -24,18 +27,6 @@ use crate::query::jsonata::source::Nothing;
 use crate::query::jsonata::source::Root;
 use crate::query::jsonata::source::Table;
 use crate::query::jsonata::survey::Survey;
-
-/// Recognizes, in the order in which a result is written, what was written as `null`.
-const RECOGNIZE: &str = r#"
-; $kind := function($v) {(
-    $type($v) = "number"
-        ? ($v > 1.7976931348623157e308 ? "+" : $v < -1.7976931348623157e308 ? "-" : $not($v >= 0) and $not($v < 0) ? "?")
-    : $type($v) = "array" ? $join($map($v, function($i) { $type($i) = "function" ? "n" : $kind($i) }))
-    : $type($v) = "object" ? $join($each($v, function($i) { $kind($i) }))
-    : $v = null ? "n"
-)};
-$kind($recognized)
-"#;
 
 /// An expression compiled for the engine.
 pub(super) struct Lens {
@@ -51,7 +42,9 @@ pub(super) struct Lens {
     draws: bool,
     shuffles: bool,
     tells_time: bool,
-    computes: bool,
+    divides: bool,
+    /// Where a number may come out that is not finite.
+    operators: Vec<Operator>,
 }
 
 /// What came of an evaluation.
@@ -80,40 +73,52 @@ impl Lens {
             draws: names.iter().any(|name| functions::draws(name)),
             shuffles: names_any(&["shuffle"]),
             tells_time: names_any(&["now", "millis"]),
-            computes: survey.computes || !is_function.is_empty(),
+            divides: survey
+                .operators
+                .iter()
+                .any(|operator| matches!(operator.symbol, '/' | '%')),
+            operators: survey.operators.clone(),
             behind_prelude: None,
             direct,
             names,
             is_function,
             bindings,
         };
-        if lens.reads.input().is_none() {
-            lens.behind_prelude = jlens_core::Expression::compile(&lens.with_prelude("", "")).ok();
+        let reads_context = match lens.reads.input() {
+            None => false,
+            // The context is only looped over: once, be it an object or nothing at all.
+            Some(Read::Fields(fields)) => !fields.is_empty() || survey.takes_context,
+            Some(Read::Whole) => true,
+        };
+        if !reads_context {
+            lens.behind_prelude = jlens_core::Expression::compile(&lens.with_prelude(lens.direct.source())).ok();
         }
         lens
     }
 
-    /// Puts the expression, and something around it, behind the prelude.
-    fn with_prelude(&self, before: &str, after: &str) -> String {
+    /// Puts an expression behind the prelude.
+    fn with_prelude(&self, source: &str) -> String {
         let mut text = format!("($states := {};\n", source::STATES_FIELD);
         for (position, name) in self.names.iter().enumerate() {
             if !self.is_function[position] {
                 text += &format!("${name} := {};\n", source::variable_field(position));
             }
         }
-        text + before + self.direct.source() + "\n" + after + ")"
+        text + source + "\n)"
     }
 
     /// Evaluates. Chance is drawn from `env` once, however often the engine runs.
     pub(super) fn evaluate(&self, env: &Env<'_>) -> Result<Outcome, Error> {
         let held = self.hold(env);
         let start = env.entropy.borrow().clone();
-        let (found, nulls) = self.run(self.behind_prelude.as_ref(), &self.direct, env, &held, true)?;
-        match found {
-            Some(value) if nulls > 0 && self.computes => Ok(Outcome::Value(self.recognize(env, &held, start, value))),
-            Some(value) => Ok(Outcome::Value(value)),
-            None => {
-                let kind = self.again(env, &held, start, "$type(", ")");
+        match self.run(self.behind_prelude.as_ref(), &self.direct, env, &held, true) {
+            Ok((Some(value), nulls)) if nulls > 0 && self.divides => {
+                Ok(Outcome::Value(self.with_infinities(env, &held, start).unwrap_or(value)))
+            }
+            Ok((Some(value), _)) => Ok(Outcome::Value(value)),
+            Ok((None, _)) => {
+                let question = format!("$type((\n{}\n))", self.direct.source());
+                let kind = self.again(env, &held, start, &question);
                 let is_function = matches!(kind, Some(Value::String(kind)) if kind == "function");
                 Ok(if is_function {
                     Outcome::Function
@@ -121,7 +126,18 @@ impl Lens {
                     Outcome::Undefined
                 })
             }
+            Err(error) if error.code() == OUT_OF_RANGE => {
+                self.with_infinities(env, &held, start).map(Outcome::Value).ok_or(error)
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Evaluates once more with operators that give infinities, as JSONata's do and the engine's do not.
+    fn with_infinities(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy) -> Option<Value> {
+        let text = infinity::rewrite(self.direct.source(), &self.operators);
+        let mut value = self.again(env, held, start, &text)?;
+        infinity::name(&mut value).then_some(value)
     }
 
     fn hold<'e>(&self, env: &'e Env<'_>) -> Held<'e> {
@@ -152,14 +168,14 @@ impl Lens {
         }
     }
 
-    /// Runs the engine. The second value is the number of `null`s the engine wrote.
+    /// Runs the engine, for the first time or again. The second value is the number of `null`s the engine wrote.
     fn run(
         &self,
         behind_prelude: Option<&jlens_core::Expression>,
         direct: &jlens_core::Expression,
         env: &Env<'_>,
         held: &Held<'_>,
-        keep_chance: bool,
+        first: bool,
     ) -> Result<(Option<Value>, usize), Error> {
         let mut options = limits::options();
         if self.tells_time {
@@ -174,6 +190,8 @@ impl Lens {
             .draws
             .then(|| functions::with_chance(self.bindings.clone(), &chance));
         let bindings = drawing.as_ref().unwrap_or(&self.bindings);
+        let infinite = (!first).then(|| infinity::bind(bindings.clone(), &self.operators));
+        let bindings = infinite.as_ref().unwrap_or(bindings);
         let outcome = match behind_prelude {
             Some(expression) if !held.hides_function => {
                 let variables = held
@@ -190,7 +208,7 @@ impl Lens {
             }
             _ => self.run_over_copies(direct, held, bindings.clone(), &options),
         };
-        if keep_chance && (self.draws || self.shuffles) {
+        if first && (self.draws || self.shuffles) {
             *env.entropy.borrow_mut() = chance.lock().unwrap_or_else(PoisonError::into_inner).clone();
         }
         outcome
@@ -235,43 +253,17 @@ impl Lens {
         })
     }
 
-    /// Evaluates once more, with the same chance and something around the expression.
-    fn again(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy, before: &str, after: &str) -> Option<Value> {
-        let (before, after) = (format!("{before}(\n"), format!("){after}"));
+    /// Evaluates another expression with the same names and the same chance.
+    fn again(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy, source: &str) -> Option<Value> {
         let prelude = match &self.behind_prelude {
-            Some(_) => Some(jlens_core::Expression::compile(&self.with_prelude(&before, &after)).ok()?),
+            Some(_) => Some(jlens_core::Expression::compile(&self.with_prelude(source)).ok()?),
             None => None,
         };
-        let text = format!("({before}{}\n{after})", self.direct.source());
-        let direct = jlens_core::Expression::compile(&text).ok()?;
+        let direct = jlens_core::Expression::compile(source).ok()?;
         let now = env.entropy.replace(start);
         let found = self.run(prelude.as_ref(), &direct, env, held, false);
         env.entropy.replace(now);
         found.ok()?.0
-    }
-
-    /// Writes numbers that are not finite as AWS does.
-    fn recognize(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy, value: Value) -> Value {
-        let mut value = value;
-        let kinds = self.again(env, held, start, "$recognized := ", RECOGNIZE);
-        if let Some(Value::String(kinds)) = kinds {
-            name_infinities(&mut value, &mut kinds.chars());
-        }
-        value
-    }
-}
-
-fn name_infinities(value: &mut Value, kinds: &mut std::str::Chars<'_>) {
-    match value {
-        Value::Null => match kinds.next() {
-            Some('+') => *value = Value::from("Infinity"),
-            Some('-') => *value = Value::from("-Infinity"),
-            Some('?') => *value = Value::from("NaN"),
-            _ => {}
-        },
-        Value::Array(items) => items.iter_mut().for_each(|item| name_infinities(item, kinds)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| name_infinities(field, kinds)),
-        _ => {}
     }
 }
 

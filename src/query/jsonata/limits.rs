@@ -1,10 +1,12 @@
 //! The bounds of an evaluation, and AWS's sentences for what goes wrong in one.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jlens_core::Error;
 use jlens_core::Options;
 
+use crate::model::entropy::Entropy;
 use crate::query::error::QueryError;
 
 /// The most levels that the text of an expression may nest where it is evaluated; measured between 99 and 101.
@@ -26,6 +28,8 @@ const TIME: Duration = Duration::from_secs(2);
 
 /// The code of errors that AWS reports without one.
 pub(super) const NO_CODE: &str = "none";
+/// The code of errors that AWS calls internal.
+const INTERNAL: &str = "internal";
 /// The code by which the engine, and functions of ours, report too much memory.
 const SIZE: &str = "U1001";
 
@@ -48,6 +52,11 @@ pub(super) fn too_much() -> Error {
 /// The error of a function of ours that AWS would report without a code.
 pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::new(NO_CODE).with("message", message.into())
+}
+
+/// The error of a function of ours in which AWS's own would break.
+pub(super) fn internal() -> Error {
+    Error::new(INTERNAL)
 }
 
 fn about(text: &str, location: &str, rest: &str) -> QueryError {
@@ -85,12 +94,20 @@ pub(super) fn too_deep(text: &str, location: &str) -> QueryError {
 }
 
 /// The evaluation failed.
-pub(super) fn thrown(text: &str, location: &str, error: &Error) -> QueryError {
+pub(super) fn thrown(text: &str, location: &str, error: &Error, chance: &RefCell<Entropy>) -> QueryError {
     let rest = match error.code() {
         "D1011" => return too_deep(text, location),
         SIZE if error.message().contains("nested") => return too_deep(text, location),
         SIZE => ": Expression evaluation memory limit exceeded: Check for excessive memory usage".to_owned(),
         "D1012" | "U1003" | "U1006" => ": Expression evaluation timeout: Check for infinite loop".to_owned(),
+        INTERNAL => {
+            let id = chance.borrow_mut().uuid();
+            return about(
+                text,
+                location,
+                &format!("threw an internal error during evaluation. {id}"),
+            );
+        }
         NO_CODE => format!(": {}", error.message()),
         code => format!(". {code}: {}", error.message()),
     };

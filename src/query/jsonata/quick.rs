@@ -19,6 +19,9 @@ use crate::query::jsonata::result;
 /// Whole numbers up to here are printed digit by digit.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// The most variables of a small expression.
+const VARIABLES: usize = 16;
+
 /// A small expression.
 pub(super) struct Quick {
     root: Part,
@@ -180,6 +183,9 @@ impl Part {
             }
             name => {
                 let known = variables.iter().position(|known| **known == *name);
+                if known.is_none() && variables.len() == VARIABLES {
+                    return None;
+                }
                 Root::Variable(known.unwrap_or_else(|| {
                     variables.push(Box::from(name));
                     variables.len() - 1

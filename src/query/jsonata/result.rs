@@ -39,7 +39,6 @@ impl<'w, 'a> Writer<'w, 'a> {
     }
 }
 
-/// Stands in for the `null`s of the engine until it is known what they are.
 impl Builder for Writer<'_, '_> {
     type Value = Value;
     type Array = Vec<Value>;

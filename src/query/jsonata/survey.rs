@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use jlens_core::Ast;
 use jlens_core::Node;
 use jlens_core::NodeKind;
-use jlens_core::ast::BinaryOp;
 use jlens_core::ast::Stage;
 use jlens_core::stack::grow;
 
 use crate::query::error::CompileError;
 use crate::query::jsonata::expression::FieldScope;
 use crate::query::jsonata::functions;
+use crate::query::jsonata::infinity::Operator;
 
 /// The reserved variable.
 const STATES: &str = "states";
@@ -27,14 +27,20 @@ pub(super) struct Survey {
     pub(super) refused: Vec<CompileError>,
     /// How many levels of evaluation the text nests.
     pub(super) nesting: usize,
-    /// Whether a number that is not finite may come about.
-    pub(super) computes: bool,
+    /// The arithmetic operators.
+    pub(super) operators: Vec<Operator>,
+    /// A function may take its context as an argument.
+    pub(super) takes_context: bool,
+    known_names: BTreeSet<String>,
+    known_variables: BTreeSet<String>,
 }
 
 /// Surveys an expression.
 pub(super) fn survey(ast: &Ast, scope: FieldScope) -> Survey {
-    let mut survey = Survey::default();
-    survey.nesting = nesting(&ast.root);
+    let mut survey = Survey {
+        nesting: nesting(&ast.root),
+        ..Survey::default()
+    };
     let mut scopes = Scopes::default();
     scopes.open(&ast.root, false);
     survey.names(&ast.root, &mut scopes, false);
@@ -42,8 +48,9 @@ pub(super) fn survey(ast: &Ast, scope: FieldScope) -> Survey {
     top_level(&ast.root, &mut findings);
     anywhere(&ast.root, scope, &mut findings);
     findings.sort_by_key(|(offset, _)| *offset);
+    let mut known = BTreeSet::new();
     for (offset, message) in findings {
-        if !survey.refused.iter().any(|known| known.message == message) {
+        if known.insert(message.clone()) {
             survey.refused.push(CompileError {
                 code: "UNSUPPORTED_JSONATA_EXPRESSION",
                 message,
@@ -128,12 +135,12 @@ impl Survey {
         if name.is_empty() || name == "$" || name.starts_with('!') || name == STATES {
             return;
         }
-        if !self.names.iter().any(|known| known == name) {
+        if self.known_names.insert(name.to_owned()) {
             self.names.push(name.to_owned());
         }
         if !scopes.binds(name)
             && !(called && functions::is_function(name))
-            && !self.variables.iter().any(|known| known == name)
+            && self.known_variables.insert(name.to_owned())
         {
             self.variables.push(name.to_owned());
         }
@@ -166,6 +173,7 @@ impl Survey {
                 scopes.0.pop();
             }
             NodeKind::Lambda(definition) => {
+                self.takes_context |= definition.signature.is_some();
                 scopes.open(&definition.body, true);
                 for parameter in &definition.params {
                     scopes.bind(parameter);
@@ -174,6 +182,10 @@ impl Survey {
                 scopes.0.pop();
             }
             NodeKind::Function { procedure, args } | NodeKind::Partial { procedure, args } => {
+                self.takes_context |= match &procedure.kind {
+                    NodeKind::Variable { name } => functions::takes_context(name, args.len()),
+                    _ => false,
+                };
                 self.names(procedure, scopes, true);
                 for arg in args {
                     let function = matches!(&arg.kind, NodeKind::Variable { name } if functions::is_function(name));
@@ -192,8 +204,7 @@ impl Survey {
             }
             _ => {
                 if let NodeKind::Binary { op, .. } = &node.kind {
-                    use BinaryOp::*;
-                    self.computes |= matches!(op, Add | Sub | Mul | Div | Mod);
+                    self.operators.extend(Operator::of(*op, node));
                 }
                 // Children of the other kinds, then predicates and groups, come in the order of the text.
                 let mut children = Vec::new();

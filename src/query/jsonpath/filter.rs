@@ -12,9 +12,9 @@ use crate::query::jsonpath::walk::Walker;
 /// A condition on one value.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
-    All(Vec<Test>),
-    Any(Vec<Test>),
-    Not(Box<Test>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
     /// A path alone: there is something.
     Exists(Operand),
     Constant(bool),
@@ -111,9 +111,8 @@ impl Operand {
 }
 
 fn matches(left: &Operand, right: &Operand, node: &Value, walker: &Walker<'_>) -> bool {
-    let (pattern, other) = match (left, right) {
-        (Operand::Pattern(pattern), other) | (other, Operand::Pattern(pattern)) => (pattern, other),
-        _ => return false,
+    let ((Operand::Pattern(pattern), other) | (other, Operand::Pattern(pattern))) = (left, right) else {
+        return false;
     };
     match other.value(node, walker).as_deref() {
         Some(Value::String(text)) => pattern.is_match(text),

@@ -59,7 +59,10 @@ const EMPTY: &str = "Aggregation function attempted to calculate value using emp
 impl Kind {
     /// Finds a function by its name.
     pub(super) fn of(name: &str) -> Option<Self> {
-        FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+        FUNCTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| *kind)
     }
 
     /// The name.
@@ -136,7 +139,11 @@ impl Kind {
 
 /// Returns the element at `index`, which counts from the end when it is negative.
 pub(super) fn element(items: &[Value], index: i64) -> Option<&Value> {
-    let place = if index < 0 { index.checked_add(items.len() as i64)? } else { index };
+    let place = if index < 0 {
+        index.checked_add(items.len() as i64)?
+    } else {
+        index
+    };
     items.get(usize::try_from(place).ok()?)
 }
 

@@ -261,9 +261,8 @@ impl<'t> Parser<'t> {
     /// A backslash hides the quote or another backslash and is an ordinary character otherwise: AWS finds the
     /// member `a\"` with `['a\"']`.
     fn quoted(&mut self) -> Parsed<String> {
-        let quote = match self.peek() {
-            Some(quote @ ('\'' | '"')) => quote,
-            _ => return self.fail(),
+        let Some(quote @ ('\'' | '"')) = self.peek() else {
+            return self.fail();
         };
         self.at += 1;
         let mut text = String::new();
@@ -460,11 +459,11 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A number, `true`, `false` or `null`.
+    /// A number, `true`, `false`, `null`, or a text without quotes: published state machines use it.
     fn word(&mut self) -> Parsed<Value> {
         let rest = self.rest();
         let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c))
+            .find(|c: char| !c.is_ascii_alphanumeric() && !"+-._".contains(c))
             .unwrap_or(rest.len());
         let value = match rest.get(..end) {
             Some("true") => Value::Bool(true),
@@ -472,6 +471,7 @@ impl<'t> Parser<'t> {
             Some("null") => Value::Null,
             Some(word) => match serde_json::from_str::<Number>(word) {
                 Ok(number) => Value::Number(number),
+                Err(_) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => Value::String(word.to_owned()),
                 Err(_) => return self.fail(),
             },
             None => return self.fail(),

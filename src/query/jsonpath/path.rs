@@ -157,6 +157,9 @@ impl Path {
         self.find(env).map_err(|failure| {
             QueryError::Runtime(match self.unassigned(env) {
                 Some(sentence) => sentence,
+                None if self.root == Root::Input && env.input.value().is_null() => {
+                    "Unable to apply Path transformation to null or empty input.".to_owned()
+                }
                 None => format!("Invalid path '{}' : {failure}", self.text),
             })
         })
@@ -187,7 +190,9 @@ impl Path {
                 if self.is_root() {
                     return Ok(Found::Shared(payload));
                 }
-                return self.select(payload.value()).map(|found| Found::Owned(found.into_owned()));
+                return self
+                    .select(payload.value())
+                    .map(|found| Found::Owned(found.into_owned()));
             }
         };
         self.select(root).map(|found| match found {
@@ -215,9 +220,9 @@ impl Path {
         let mut place = &mut input;
         for step in &self.steps.list {
             place = match (step, place) {
-                (Step::Name(name), Value::Object(members)) => members
-                    .entry(&**name)
-                    .or_insert_with(|| Value::Object(Map::new())),
+                (Step::Name(name), Value::Object(members)) => {
+                    members.entry(&**name).or_insert_with(|| Value::Object(Map::new()))
+                }
                 (Step::Index(index), Value::Array(items)) => {
                     let position = position(items, *index).unwrap_or(items.len());
                     if position == items.len() {

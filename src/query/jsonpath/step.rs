@@ -35,12 +35,13 @@ pub(super) struct Steps {
     pub(super) list: Vec<Step>,
     /// Whether they yield one value instead of a list.
     pub(super) definite: bool,
+    /// Whether the first function takes the whole list: Jayway turns `$..a.sum()` into `$.sum($..a)`.
+    pub(super) aggregates: bool,
 }
 
 impl Steps {
     pub(super) fn new(list: Vec<Step>) -> Self {
-        // Jayway turns `$..a.sum()` into `$.sum($..a)`, which yields one value.
-        let scanned_function =
+        let aggregates =
             matches!(list.first(), Some(Step::Scan)) && list.iter().any(|step| matches!(step, Step::Function(_)));
         let last = list.len().saturating_sub(1);
         let plain = list.iter().enumerate().all(|(index, step)| match step {
@@ -53,7 +54,8 @@ impl Steps {
             .skip_while(|step| !matches!(step, Step::Function(_)))
             .all(|step| matches!(step, Step::Name(_) | Step::Index(_) | Step::Function(_)));
         Self {
-            definite: plain || (scanned_function && after_function),
+            definite: plain || (aggregates && after_function),
+            aggregates,
             list,
         }
     }

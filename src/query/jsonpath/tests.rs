@@ -1,8 +1,14 @@
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::model::entropy::Entropy;
+use crate::model::payload::Payload;
+use crate::query::env::Context;
+use crate::query::env::Env;
+use crate::query::env::Variables;
 use crate::query::jsonpath::path::Path;
 use crate::query::jsonpath::path::PathFailure;
 use crate::query::jsonpath::path::Root;
@@ -83,14 +89,20 @@ fn indefinite_paths_yield_a_list() {
         ("$.items[1:2].p", json!([700])),
         ("$.items[1:9].p", json!([700, 20])),
         ("$.items[2:1].p", json!([])),
-        ("$.items[*]['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        (
+            "$.items[*]['p','c']",
+            json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}]),
+        ),
         ("$['limit','nested'].items", json!([[[1, 2], [3]]])),
         ("$..p", json!([1, 700, 20])),
         ("$..[0]", json!([{"p": 1, "c": "books"}, "x", [1, 2], 1, 3, 1])),
         ("$.nested..*", json!([[[1, 2], [3]], [1, 2], [3], 1, 2, 3])),
         ("$.nested.*", json!([[[1, 2], [3]]])),
         ("$..tags[1]", json!(["y"])),
-        ("$..['p','c']", json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}])),
+        (
+            "$..['p','c']",
+            json!([{"p": 1, "c": "books"}, {"p": 700, "c": "Pens"}, {"p": 20, "c": "books"}]),
+        ),
         ("$..[?(@.p > 500)].c", json!(["Pens"])),
         ("$.items[?(@.c == 'books')].p", json!([1, 20])),
         ("$.items[?(@['c'] == \"books\" && @.p > 1)].p", json!([20])),
@@ -124,6 +136,9 @@ fn indefinite_paths_yield_a_list() {
         ("$.items[?(@.p == 1.0)].c", json!(["books"])),
         ("$.items[?(@.p in [1, 20])].p", json!([1, 20])),
         ("$.items[*].tags.length()", json!([2])),
+        ("$.items[?(@.c==books)].p", json!([1, 20])),
+        ("$..tags.first()[*]", json!(["x", "y"])),
+        ("$.keys()..[0].length()", json!([null])),
         ("$.items[?(true)].p", json!([1, 700, 20])),
     ] {
         assert_eq!(select(path, &input), Ok(expected), "{path}");
@@ -134,8 +149,17 @@ fn indefinite_paths_yield_a_list() {
 #[test]
 fn lists_are_empty_where_their_beginning_is_missing() {
     for path in [
-        "$[*]", "$.items[*]", "$.items[1:]", "$.items[:1]", "$.items[*].itemValue", "$.items[1:].itemValue",
-        "$.item.items[1:5].itemValue", "$.item.items[*]", "$..x", "$.items[?(@.a)]", "$.a[5][*]",
+        "$[*]",
+        "$.items[*]",
+        "$.items[1:]",
+        "$.items[:1]",
+        "$.items[*].itemValue",
+        "$.items[1:].itemValue",
+        "$.item.items[1:5].itemValue",
+        "$.item.items[*]",
+        "$..x",
+        "$.items[?(@.a)]",
+        "$.a[5][*]",
     ] {
         assert_eq!(select(path, &json!({})), Ok(json!([])), "{path}");
     }
@@ -153,14 +177,29 @@ fn failures_speak_like_jayway() {
         ("$.a.b.c", "Missing property in path $['a']['b']"),
         ("$.a.l[1]", "No results for path: $['a']['l'][1]"),
         ("$.a.l[-2].x", "No results for path: $['a']['l'][-2]['x']"),
-        ("$[1:5]", "Filter: [1:5] can only be applied to arrays. Current context is: {a={n=null, i=4, s=x, f=1.5, l=[1]}}"),
-        ("$.a.i[0]", "Filter: [0] can only be applied to arrays. Current context is: 4"),
+        (
+            "$[1:5]",
+            "Filter: [1:5] can only be applied to arrays. Current context is: {a={n=null, i=4, s=x, f=1.5, l=[1]}}",
+        ),
+        (
+            "$.a.i[0]",
+            "Filter: [0] can only be applied to arrays. Current context is: 4",
+        ),
         ("$.a.n[0]", "The path $['a']['n'] is null"),
-        ("$.a.l.sum().x", "Expected to find an object with property ['x'] in path $ but found 'java.lang.Double'. This is not a \
-          json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
-        ("$.a.i.b", "Expected to find an object with property ['b'] in path $['a']['i'] but found 'java.lang.Integer'. This \
-          is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'."),
-        ("$.a.i.sum()", "Aggregation function attempted to calculate value using empty array"),
+        (
+            "$.a.l.sum().x",
+            "Expected to find an object with property ['x'] in path $ but found 'java.lang.Double'. This is not a \
+          json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+        ),
+        (
+            "$.a.i.b",
+            "Expected to find an object with property ['b'] in path $['a']['i'] but found 'java.lang.Integer'. This \
+          is not a json object according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
+        ),
+        (
+            "$.a.i.sum()",
+            "Aggregation function attempted to calculate value using empty array",
+        ),
     ] {
         assert_eq!(select(path, &input), Err(expected.to_owned()), "{path}");
     }
@@ -205,11 +244,55 @@ fn nonsense_is_refused() {
     let lists = format!("$[?(@.a in {}", "[".repeat(100_000));
     let functions = format!("$.a{}", ".keys()".repeat(1000));
     for path in [
-        "", "a", "@", "@.a", ".a", "$.", "$..", "$a.", "$-", "$ a", "$$$", "$.a]", "$.a)", "$[", "$[]", "$['a", "$['a'",
-        "$['a' 'b']", "$['a',]", "$[a]", "$[1", "$[1,]", "$[1:2:3]", "$[99999999999]", "$[--1]", "$[?]", "$[?()]", "$[?(@.a == )]",
-        "$[?(@.a = 1)]", "$[?(@.a == 1]", "$[?(@.a == 'x)]", "$[?(@.a =~ /(/)]", "$[?(@.a =~ 'x')]", "$[?(1)]", "$[(@.length-1)]",
-        "$.nofunction()", "$.length(", "$.length(,)", "$.a\\", "$.a\u{0}b", "$.*a", "$[*", "States.UUID()", " $.a",
-        &deep_groups, &deep_filters, &bangs, &lists, &functions,
+        "",
+        "a",
+        "@",
+        "@.a",
+        ".a",
+        "$.",
+        "$..",
+        "$a.",
+        "$-",
+        "$ a",
+        "$$$",
+        "$.a]",
+        "$.a)",
+        "$[",
+        "$[]",
+        "$['a",
+        "$['a'",
+        "$['a' 'b']",
+        "$['a',]",
+        "$[a]",
+        "$[1",
+        "$[1,]",
+        "$[1:2:3]",
+        "$[99999999999]",
+        "$[--1]",
+        "$[?]",
+        "$[?()]",
+        "$[?(@.a == )]",
+        "$[?(@.a = 1)]",
+        "$[?(@.a == 1]",
+        "$[?(@.a == 'x)]",
+        "$[?(@.a =~ /(/)]",
+        "$[?(@.a =~ 'x')]",
+        "$[?(1)]",
+        "$[(@.length-1)]",
+        "$.nofunction()",
+        "$.length(",
+        "$.length(,)",
+        "$.a\\",
+        "$.a\u{0}b",
+        "$.*a",
+        "$[*",
+        "States.UUID()",
+        " $.a",
+        &deep_groups,
+        &deep_filters,
+        &bangs,
+        &lists,
+        &functions,
     ] {
         let Err(error) = Path::parse(path) else {
             panic!("{path} was accepted");
@@ -220,10 +303,84 @@ fn nonsense_is_refused() {
 }
 
 #[test]
+fn evaluation_speaks_like_aws_and_shares_roots() {
+    let input = Payload::new(json!({"a": 1}));
+    let variable = Payload::new(json!([7]));
+    let make = || Payload::new(json!({"State": {"Name": "S"}}));
+    let variables = One(variable.clone());
+    let mut env = Env {
+        input: input.clone(),
+        result: None,
+        error_output: None,
+        variables: &variables,
+        context: &Context::new(&make),
+        entropy: &RefCell::new(Entropy::new(1)),
+    };
+    let evaluate = |path: &str, env: &Env<'_>| {
+        Path::parse(path)
+            .unwrap()
+            .evaluate(env)
+            .map_err(|error| error.to_string())
+    };
+    for (path, shared) in [("$", &input), ("$$", env.context.get()), ("$one", &variable)] {
+        assert!(evaluate(path, &env).unwrap().is_same(shared), "{path}");
+    }
+    for (path, expected) in [
+        ("$.a", Ok("1")),
+        ("$$.State.Name", Ok("\"S\"")),
+        ("$one[0]", Ok("7")),
+        (
+            "$.NoSuch",
+            Err("Invalid path '$.NoSuch' : No results for path: $['NoSuch']"),
+        ),
+        (
+            "$.no.such.x",
+            Err("Invalid path '$.no.such.x' : Missing property in path $['no']"),
+        ),
+        ("$$.x", Err("Invalid path '$$.x' : No results for path: $['x']")),
+        ("$two", Err("The variable '$two' has not been assigned a value")),
+        ("$two.x", Err("The variable '$two' has not been assigned a value")),
+    ] {
+        let found = evaluate(path, &env);
+        assert_eq!(
+            found.as_ref().map(Payload::text).map_err(String::as_str),
+            expected,
+            "{path}"
+        );
+    }
+    env.input = Payload::new(json!(null));
+    assert!(evaluate("$", &env).is_ok());
+    let error = evaluate("$.a", &env).unwrap_err();
+    assert_eq!(error, "Unable to apply Path transformation to null or empty input.");
+}
+
+struct One(Payload);
+
+impl Variables for One {
+    fn get(&self, name: &str) -> Option<Payload> {
+        (name == "one").then(|| self.0.clone())
+    }
+}
+
+#[test]
+fn filters_nest_to_the_limit() {
+    let nested = |depth: usize| format!("$.a{}{}", "[?(@.a".repeat(depth), ")]".repeat(depth));
+    let mut input = json!([]);
+    for _ in 0..100 {
+        input = json!({ "a": [input] });
+    }
+    assert!(select(&nested(50), &input).is_ok());
+    assert!(Path::parse(&nested(51)).is_err());
+}
+
+#[test]
 fn explosions_are_stopped() {
     let path = format!("$.a{}", "[0,0,0,0,0,0,0,0,0,0]".repeat(30));
     let input = json!({"a": [[[[[[[[[[[[[1]]]]]]]]]]]]]});
-    assert_eq!(select(&path, &input), Err("The path visits too many values.".to_owned()));
+    assert_eq!(
+        select(&path, &input),
+        Err("The path visits too many values.".to_owned())
+    );
 }
 
 #[test]
@@ -238,7 +395,11 @@ fn insertion_creates_objects_on_the_way() {
         ("$.l[2]", json!({"l": [1, 2]}), json!({"l": [1, 2, "new"]})),
         ("$.l[1].x", json!({"l": [1]}), json!({"l": [1, {"x": "new"}]})),
     ] {
-        assert_eq!(Path::parse(path).unwrap().insert(input, json!("new")), Ok(expected), "{path}");
+        assert_eq!(
+            Path::parse(path).unwrap().insert(input, json!("new")),
+            Ok(expected),
+            "{path}"
+        );
     }
     for (path, input, text) in [
         ("$.child", json!(4), "4"),
@@ -249,6 +410,9 @@ fn insertion_creates_objects_on_the_way() {
         ("$.a.b.c", json!({"a": {"b": null}}), r#"{"a":{"b":null}}"#),
     ] {
         let error = Path::parse(path).unwrap().insert(input, json!(1)).unwrap_err();
-        assert_eq!(error.to_string(), format!("Unable to apply ReferencePath {path} to input {text}"));
+        assert_eq!(
+            error.to_string(),
+            format!("Unable to apply ReferencePath {path} to input {text}")
+        );
     }
 }

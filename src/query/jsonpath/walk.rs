@@ -44,7 +44,7 @@ impl<'r> Walker<'r> {
 
     /// Selects from `start`.
     pub(super) fn select<'x>(&self, steps: &Steps, start: &'x Value) -> Result<Cow<'x, Value>, PathFailure> {
-        match self.select_strictly(&steps.list, steps.definite, start) {
+        match self.select_strictly(&steps.list, steps.aggregates, start) {
             // AWS answers a list path whose beginning is missing with an empty list, but passes on Jayway's
             // complaint about an array step on something else.
             Err(failure) if !steps.definite && failure.is_not_found() => Ok(Cow::Owned(Value::Array(Vec::new()))),
@@ -55,7 +55,7 @@ impl<'r> Walker<'r> {
     fn select_strictly<'x>(
         &self,
         steps: &[Step],
-        definite: bool,
+        aggregates: bool,
         start: &'x Value,
     ) -> Result<Cow<'x, Value>, PathFailure> {
         let mut node = start;
@@ -84,27 +84,21 @@ impl<'r> Walker<'r> {
                 },
                 Step::Function(function) => {
                     let result = self.call(function, node)?;
-                    return self.go_on(steps, index, definite, result);
+                    return self.go_on(steps, index, result);
                 }
-                _ => return self.select_list(steps, index, definite, node),
+                _ => return self.select_list(steps, index, aggregates, node),
             };
         }
         Ok(Cow::Borrowed(node))
     }
 
     /// The steps behind the function at `index`. The parser bounds the number of functions in a path.
-    fn go_on<'x>(
-        &self,
-        steps: &[Step],
-        index: usize,
-        definite: bool,
-        result: Value,
-    ) -> Result<Cow<'x, Value>, PathFailure> {
+    fn go_on<'x>(&self, steps: &[Step], index: usize, result: Value) -> Result<Cow<'x, Value>, PathFailure> {
         let rest = &steps[index + 1..];
         if rest.is_empty() {
             return Ok(Cow::Owned(result));
         }
-        let found = self.select_strictly(rest, definite, &result)?;
+        let found = self.select_strictly(rest, false, &result)?;
         Ok(Cow::Owned(found.into_owned()))
     }
 
@@ -113,16 +107,16 @@ impl<'r> Walker<'r> {
         &self,
         steps: &[Step],
         first: usize,
-        definite: bool,
+        aggregates: bool,
         node: &'x Value,
     ) -> Result<Cow<'x, Value>, PathFailure> {
         let mut reached: Reached<'x> = vec![Cow::Borrowed(node)];
         let mut index = first;
         while let Some(step) = steps.get(index) {
-            if let (Step::Function(function), Some(Step::Scan)) = (step, steps.first()) {
+            if let (Step::Function(function), true) = (step, aggregates) {
                 let list: Value = reached.into_iter().map(Cow::into_owned).collect();
                 let result = self.call(function, &list)?;
-                return self.go_on(steps, index, definite, result);
+                return self.go_on(steps, index, result);
             }
             let (scan, step) = match step {
                 Step::Scan => {
@@ -157,13 +151,7 @@ impl<'r> Walker<'r> {
     }
 
     /// Tries `step` on `top` and on every object and array below, parents first.
-    fn scan<'x>(
-        &self,
-        step: &Step,
-        is_last: bool,
-        top: &'x Value,
-        out: &mut Reached<'x>,
-    ) -> Result<(), PathFailure> {
+    fn scan<'x>(&self, step: &Step, is_last: bool, top: &'x Value, out: &mut Reached<'x>) -> Result<(), PathFailure> {
         let mut waiting = vec![top];
         while let Some(node) = waiting.pop() {
             match (node, step) {

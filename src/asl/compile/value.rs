@@ -1,0 +1,210 @@
+//! Paths, expressions and templates inside fields.
+
+use std::sync::Arc;
+
+use crate::asl::compile::fields::Object;
+use crate::asl::compile::machine::Compiler;
+use crate::asl::definition::PathField;
+use crate::asl::definition::QueryLanguage;
+use crate::asl::definition::ResultPath;
+use crate::asl::definition::TextField;
+use crate::asl::node::Kind;
+use crate::asl::node::Node;
+use crate::query::error::CompileError;
+use crate::query::intrinsic::call::Call;
+use crate::query::jsonata::expression::Expression;
+use crate::query::jsonata::expression::FieldScope;
+use crate::query::jsonpath::path::Path;
+use crate::query::jsonpath::path::Root;
+use crate::query::template::Template;
+
+const NO_REFERENCE_PATH: &str = "Value is not a Reference Path";
+
+impl<'n> Compiler<'n, '_> {
+    /// Tells whether the state speaks JSONata.
+    pub(super) fn is_jsonata(&self) -> bool {
+        self.here.language == QueryLanguage::JsonAta
+    }
+
+    /// Notes what the query room refuses.
+    fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
+        for error in errors {
+            let span = leaf(node, &error.location).span;
+            self.report(error.code, &format!("{at}{}", error.location), span, error.message);
+        }
+    }
+
+    /// Compiles a template of the state's language.
+    pub(super) fn template(&mut self, object: &Object<'n>, name: &str, scope: FieldScope) -> Option<Template> {
+        let node = object.get(name)?;
+        let value = node.to_value();
+        let template = if self.is_jsonata() {
+            Template::parse_jsonata(&value, scope)
+        } else {
+            Template::parse_jsonpath(&value)
+        };
+        template
+            .map_err(|errors| self.errors(node, &object.at(name), errors))
+            .ok()
+    }
+
+    /// Compiles a template if the state speaks JSONPath.
+    pub(super) fn jsonpath_template(&mut self, object: &Object<'n>, name: &str) -> Option<Template> {
+        if self.is_jsonata() {
+            return None;
+        }
+        self.template(object, name, FieldScope::Input)
+    }
+
+    /// Compiles a template if the state speaks JSONata.
+    pub(super) fn jsonata_template(&mut self, object: &Object<'n>, name: &str, scope: FieldScope) -> Option<Template> {
+        if !self.is_jsonata() {
+            return None;
+        }
+        self.template(object, name, scope)
+    }
+
+    /// Compiles `Arguments` or `Parameters`, whichever belongs to the language.
+    pub(super) fn parameters(&mut self, object: &Object<'n>) -> Option<Template> {
+        let name = if self.is_jsonata() { "Arguments" } else { "Parameters" };
+        self.template(object, name, FieldScope::Input)
+    }
+
+    /// Compiles an expression.
+    pub(super) fn expression(
+        &mut self,
+        object: &Object<'n>,
+        name: &str,
+        text: &str,
+        scope: FieldScope,
+    ) -> Option<Expression> {
+        let node = object.get(name)?;
+        Expression::parse(text, scope)
+            .map_err(|errors| self.errors(node, &object.at(name), errors))
+            .ok()
+    }
+
+    /// Compiles any path.
+    pub(super) fn path(&mut self, object: &Object<'n>, name: &str) -> Option<Path> {
+        let text = self.string(object, name)?;
+        let node = object.get(name)?;
+        let text = if node.is_open() && !text.starts_with('$') {
+            "$.x"
+        } else {
+            text
+        };
+        Path::parse(text)
+            .map_err(|error| self.errors(node, &object.at(name), [error]))
+            .ok()
+    }
+
+    /// Compiles a reference path.
+    pub(super) fn reference_path(&mut self, object: &Object<'n>, name: &str) -> Option<Path> {
+        let path = self.path(object, name)?;
+        if path.is_reference() {
+            return Some(path);
+        }
+        self.refuse_field(object, name, NO_REFERENCE_PATH);
+        None
+    }
+
+    /// Compiles a reference path that may not begin with `$$`.
+    pub(super) fn input_reference_path(&mut self, object: &Object<'n>, name: &str) -> Option<Path> {
+        let path = self.reference_path(object, name)?;
+        if *path.root() != Root::Context {
+            return Some(path);
+        }
+        self.refuse_field(object, name, NO_REFERENCE_PATH);
+        None
+    }
+
+    /// Compiles `InputPath` or `OutputPath`.
+    pub(super) fn path_field(&mut self, object: &Object<'n>, name: &str) -> PathField {
+        if self.is_jsonata() {
+            return PathField::Whole;
+        }
+        match object.get(name).map(|node| &node.kind) {
+            None => PathField::Whole,
+            Some(Kind::Null) => PathField::Empty,
+            Some(_) => match self.path(object, name) {
+                Some(path) if path.text() != "$" => PathField::Path(path),
+                _ => PathField::Whole,
+            },
+        }
+    }
+
+    /// Compiles `ResultPath`: a place in the input, so neither the context nor a variable.
+    pub(super) fn result_path(&mut self, object: &Object<'n>) -> ResultPath {
+        if self.is_jsonata() {
+            return ResultPath::Replace;
+        }
+        match object.get("ResultPath").map(|node| &node.kind) {
+            None => return ResultPath::Replace,
+            Some(Kind::Null) => return ResultPath::Discard,
+            Some(_) => {}
+        }
+        let Some(path) = self.reference_path(object, "ResultPath") else {
+            return ResultPath::Replace;
+        };
+        if *path.root() != Root::Input {
+            self.refuse_field(object, "ResultPath", NO_REFERENCE_PATH);
+        }
+        if path.text() == "$" {
+            return ResultPath::Replace;
+        }
+        ResultPath::At(path)
+    }
+
+    /// Compiles a text: literal or expression in `name`, path or intrinsic call in `path_name`.
+    pub(super) fn text_field(&mut self, object: &Object<'n>, name: &str, path_name: &str) -> Option<TextField> {
+        if !self.at_most_one(object, &[name, path_name]) {
+            return None;
+        }
+        if object.has(path_name) {
+            if self.is_jsonata() {
+                return None;
+            }
+            let text = self.string(object, path_name)?;
+            let node = object.get(path_name)?;
+            if text.starts_with('$') || node.is_open() {
+                return self.path(object, path_name).map(TextField::Path);
+            }
+            return Call::parse(text)
+                .map_err(|error| self.errors(node, &object.at(path_name), [error]))
+                .ok()
+                .map(TextField::Call);
+        }
+        let text = self.string(object, name)?;
+        if self.is_jsonata() && Expression::is_expression(text) {
+            return self
+                .expression(object, name, text, FieldScope::Input)
+                .map(TextField::Expression);
+        }
+        Some(TextField::Literal(Arc::from(text)))
+    }
+}
+
+/// Follows a location such as `/a/b[0]` as far as it goes.
+fn leaf<'t>(node: &'t Node, location: &str) -> &'t Node {
+    let mut node = node;
+    for step in location.split('/').skip(1) {
+        let (key, mut indexes) = match step.find('[') {
+            Some(at) if node.get(step).is_none() => step.split_at(at),
+            _ => (step, ""),
+        };
+        if !key.is_empty() {
+            let Some(next) = node.get(key) else {
+                return node;
+            };
+            node = next;
+        }
+        while let Some((index, rest)) = indexes.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            let Some(next) = index.parse::<usize>().ok().and_then(|index| node.elements().get(index)) else {
+                return node;
+            };
+            node = next;
+            indexes = rest;
+        }
+    }
+    node
+}

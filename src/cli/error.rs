@@ -1,0 +1,82 @@
+//! What goes wrong at the command line, and how it is told.
+
+use std::io::IsTerminal;
+use std::io::Write;
+
+/// The execution failed, or there are findings.
+pub(crate) const FAILED: u8 = 1;
+/// Wrong use.
+pub(crate) const USAGE: u8 = 2;
+/// Our fault, or the machine's.
+pub(crate) const INTERNAL: u8 = 3;
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    pub(crate) code: u8,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl CliError {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: USAGE,
+            message: message.into(),
+            hints: Vec::new(),
+        }
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self {
+            code: INTERNAL,
+            ..Self::usage(message)
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Prints the error: one line, then the hints.
+    pub(crate) fn print(&self) {
+        let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
+        for hint in &self.hints {
+            text += &format!("{} {hint}\n", paint("1;36", "hint:"));
+        }
+        tell(&text);
+    }
+}
+
+/// Writes to stderr. Nobody is left to tell when that fails.
+pub(crate) fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Tells whether stderr takes colors.
+pub(crate) fn colored() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Colors a text for stderr.
+pub(crate) fn paint(style: &str, text: &str) -> String {
+    if colored() {
+        format!("\x1b[{style}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Replaces control characters, so that data cannot steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}

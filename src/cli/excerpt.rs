@@ -1,0 +1,118 @@
+//! Findings with the lines that they are about.
+
+use annotate_snippets::AnnotationKind;
+use annotate_snippets::Level;
+use annotate_snippets::Renderer;
+use annotate_snippets::Snippet;
+
+use crate::asl::diagnostic::Diagnostic;
+use crate::cli::error;
+use crate::cli::error::printable;
+
+/// Longest line that is shown as an excerpt: a definition can be one line of a megabyte.
+const LINE_BYTES_MAX: usize = 500;
+
+/// Renders findings for stderr.
+pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String {
+    let renderer = if error::colored() {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let mut output = String::new();
+    for finding in findings {
+        let title = match &finding.location {
+            Some(location) => format!("{} at {location}", finding.message),
+            None => finding.message.clone(),
+        };
+        let title = printable(&title);
+        let group = Level::ERROR.primary_title(title.as_str()).id(finding.code);
+        let place = finding
+            .span
+            .and_then(|span| place(text, span.start as usize, span.end as usize));
+        let group = match (&place, finding.span) {
+            (Some((line, source, range)), _) => group.element(
+                Snippet::source(*source)
+                    .path(path)
+                    .line_start(*line)
+                    .annotation(AnnotationKind::Primary.span(range.clone())),
+            ),
+            (None, Some(span)) => group.element(
+                annotate_snippets::Origin::path(path)
+                    .line(span.line as usize)
+                    .char_column(span.column as usize),
+            ),
+            (None, None) => group.element(annotate_snippets::Origin::path(path)),
+        };
+        output += &renderer.render(&[group]);
+        output.push_str("\n\n");
+    }
+    output
+}
+
+/// Returns the first line of a span, with its number and the span's part of it.
+fn place(text: &str, start: usize, end: usize) -> Option<(usize, &str, std::ops::Range<usize>)> {
+    let before = text.get(..start)?;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(line_start..)?.split(['\n', '\r']).next()?;
+    if line.len() > LINE_BYTES_MAX {
+        return None;
+    }
+    let from = (start - line_start).min(line.len());
+    let to = end.saturating_sub(line_start).clamp(from, line.len());
+    line.get(from..to)?;
+    let number = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+    Some((number, line, from..to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::span::Span;
+
+    fn finding(span: Option<Span>) -> Diagnostic {
+        Diagnostic {
+            code: "SCHEMA_VALIDATION_FAILED",
+            message: "Value is not valid".to_owned(),
+            location: Some("/States/A".to_owned()),
+            span,
+        }
+    }
+
+    #[test]
+    fn a_finding_shows_its_line() {
+        let text = "{\n  \"A\": \"é\"\n}\n";
+        let span = Span {
+            line: 2,
+            column: 8,
+            start: 9,
+            end: 13,
+        };
+        let shown = render("a.json", text, &[finding(Some(span))]);
+        for part in [
+            "error[SCHEMA_VALIDATION_FAILED]",
+            "at /States/A",
+            "a.json:2:8",
+            "\"A\": \"é\"",
+            "^^^",
+        ] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn odd_spans_do_not_panic() {
+        let long = "x".repeat(10_000);
+        for text in ["", "é", "a\r\nb", long.as_str()] {
+            for (start, end) in [(0, 0), (1, 1), (1, 9), (3, 1), (9, 99), (u32::MAX, 0)] {
+                let span = Span {
+                    line: 0,
+                    column: 0,
+                    start,
+                    end,
+                };
+                render("f", text, &[finding(Some(span)), finding(None)]);
+            }
+        }
+    }
+}

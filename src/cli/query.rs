@@ -1,0 +1,63 @@
+//! `--query`: RFC 9535 applied to the output.
+
+use jsonpath_rust::parser::model::JpQuery;
+use jsonpath_rust::parser::model::Segment;
+use jsonpath_rust::parser::model::Selector;
+use jsonpath_rust::parser::parse_json_path;
+use jsonpath_rust::query::js_path_process;
+use serde_json::Value;
+
+/// A query that is known to be well-formed.
+#[derive(Debug)]
+pub(crate) struct Query(JpQuery);
+
+impl Query {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        parse_json_path(text).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Returns the value of a query that names one place (`null` when nothing is there), or the list of all
+    /// values of one that names many.
+    pub(crate) fn apply(&self, value: &Value) -> Result<Value, String> {
+        let found = js_path_process(&self.0, value).map_err(|error| error.to_string())?;
+        let mut values = found.into_iter().map(|found| found.val().clone());
+        Ok(if self.names_one_place() {
+            values.next().unwrap_or(Value::Null)
+        } else {
+            Value::Array(values.collect())
+        })
+    }
+
+    fn names_one_place(&self) -> bool {
+        self.0
+            .segments
+            .iter()
+            .all(|segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_query_of_one_place_gives_its_value() {
+        let value = json!({"a": [{"b": 1}, {"b": 2}], "c d": null});
+        for (query, expected) in [
+            ("$", json!({"a": [{"b": 1}, {"b": 2}], "c d": null})),
+            ("$.a[1].b", json!(2)),
+            ("$.a[-1].b", json!(2)),
+            ("$['c d']", json!(null)),
+            ("$.none", json!(null)),
+            ("$.a[*].b", json!([1, 2])),
+            ("$..b", json!([1, 2])),
+            ("$.a[?@.b > 1].b", json!([2])),
+            ("$.a[?@.b > 9]", json!([])),
+        ] {
+            assert_eq!(Query::parse(query).unwrap().apply(&value), Ok(expected), "{query}");
+        }
+        assert!(Query::parse("$.[").is_err());
+        assert!(Query::parse("").is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! `stepfn validate`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::source::Source;
+
+/// Check definitions as AWS would when a state machine is created
+///
+/// Prints every finding with its code, its place in the definition and the line of the file. Placeholders like
+/// `${Name}` need no value here.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The definitions: JSON, or YAML by the extension `.yaml` or `.yml`
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
+    let mut n_findings = 0;
+    let mut n_invalid = 0;
+    let mut unreadable = false;
+    for path in &arguments.files {
+        let source = match Source::read(path) {
+            Ok(source) => source,
+            Err(error) => {
+                error.print();
+                unreadable = true;
+                continue;
+            }
+        };
+        if let Err((count, text)) = source.compile(BTreeMap::new(), true) {
+            error::tell(&text);
+            n_findings += count;
+            n_invalid += 1;
+        }
+    }
+    if n_invalid > 0 {
+        let findings = if n_findings == 1 { "finding" } else { "findings" };
+        let files = if n_invalid == 1 {
+            "definition is"
+        } else {
+            "definitions are"
+        };
+        error::tell(&format!("{n_findings} {findings}: {n_invalid} {files} invalid.\n"));
+    }
+    Ok(match (unreadable, n_invalid) {
+        (true, _) => error::USAGE,
+        (false, 0) => 0,
+        (false, _) => error::FAILED,
+    })
+}

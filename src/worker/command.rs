@@ -1,0 +1,119 @@
+//! A local command that stands for a resource: input on stdin, output on stdout.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::model::history_event::TaskFamily;
+use crate::model::payload::Payload;
+use crate::model::states_error::StatesError;
+use crate::worker::Cancel;
+use crate::worker::Job;
+use crate::worker::Reports;
+use crate::worker::process;
+use crate::worker::process::Ended;
+use crate::worker::process::Spec;
+
+/// Tells whether a mapping binds the resource.
+pub fn matches(job: &Job) -> bool {
+    job.site.mappings.find(&names(job)).is_some()
+}
+
+/// Returns the names under which a mapping may know the task: the resource, and the function of
+/// `lambda:invoke`.
+pub fn names(job: &Job) -> Vec<String> {
+    let mut names = vec![job.resource.arn.to_string()];
+    if let Some(function) = invoked_function(job) {
+        names.push(function.to_owned());
+        let (region, account) = (&job.site.region, &job.site.account);
+        let rest = match function.split(':').collect::<Vec<_>>().as_slice() {
+            [name] | [name, _] => Some(*name),
+            [_, "function", name, ..] => Some(*name),
+            _ => None,
+        };
+        if let Some(name) = rest {
+            names.push(format!("arn:aws:lambda:{region}:{account}:function:{name}"));
+        }
+    }
+    names
+}
+
+fn invoked_function(job: &Job) -> Option<&str> {
+    match &job.resource.family {
+        TaskFamily::Integration {
+            resource_type,
+            resource,
+        } if &**resource_type == "lambda" && resource.split('.').next() == Some("invoke") => {
+            job.task.input.value().get("FunctionName")?.as_str()
+        }
+        _ => None,
+    }
+}
+
+/// Runs the command.
+pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Result<Payload, StatesError> {
+    let Some(mapping) = job.site.mappings.find(&names(job)) else {
+        return Err(StatesError::default());
+    };
+    let names_resource = crate::worker::glob::matches(&mapping.resource, &job.resource.arn);
+    let invoked = invoked_function(job).is_some() && !names_resource;
+    let stdin = if invoked {
+        match job.task.input.value().get("Payload") {
+            Some(payload) => payload.to_string(),
+            None => "{}".to_owned(),
+        }
+    } else {
+        job.task.input.text().to_owned()
+    };
+    let is_lambda = invoked || job.resource.family == TaskFamily::Lambda;
+    let default_error = if is_lambda {
+        "Lambda.Unknown"
+    } else {
+        "States.TaskFailed"
+    };
+    let error_name = mapping.error.as_deref().unwrap_or(default_error);
+    let fail = |cause: String| StatesError::new(error_name, process::shorten(&cause));
+    let spec = Spec {
+        argv: mapping.command.clone(),
+        stdin: stdin.into_bytes(),
+        env: mapping.env.clone(),
+        cwd: mapping.cwd.clone(),
+        stdout_bytes_max: job.output_bytes_max(),
+        log_stderr: true,
+    };
+    let program = &mapping.command[0];
+    let done = match process::run(&spec, &job.site.nursery, reports, cancel).await {
+        Ok(Ended::Done(done)) => done,
+        Ok(Ended::StdoutTooLong) => return Err(job.output_too_large()),
+        Ok(Ended::Cancelled) => return Err(StatesError::default()),
+        Err(error) => return Err(fail(format!("The command `{program}` cannot be run: {error}."))),
+    };
+    let parsed = serde_json::from_slice::<Value>(&done.stdout);
+    if !done.status.success() {
+        if let Ok(value) = &parsed
+            && let Some(name) = value.get("errorType").and_then(Value::as_str)
+        {
+            let cause = String::from_utf8_lossy(&done.stdout);
+            return Err(StatesError::new(name, process::shorten(cause.trim())));
+        }
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        let how = process::describe(done.status);
+        return Err(fail(match stderr.trim() {
+            "" => format!("The command `{program}` {how}."),
+            stderr => stderr.to_owned(),
+        }));
+    }
+    let output = match parsed {
+        Ok(value) => value,
+        Err(_) if done.stdout.iter().all(u8::is_ascii_whitespace) => Value::Null,
+        Err(error) => {
+            return Err(fail(format!(
+                "The command `{program}` succeeded, but what it wrote to stdout is not JSON: {error}."
+            )));
+        }
+    };
+    Ok(Payload::new(if invoked {
+        json!({ "ExecutedVersion": "$LATEST", "Payload": output, "StatusCode": 200 })
+    } else {
+        output
+    }))
+}

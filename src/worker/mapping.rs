@@ -1,0 +1,121 @@
+//! Which resources local commands stand for: the file of `--map`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::worker::glob;
+
+/// All mappings, in order; the first that matches counts.
+#[derive(Clone, Debug, Default)]
+pub struct Mappings {
+    list: Vec<Mapping>,
+}
+
+/// One mapping.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The ARN, or a pattern with `*` and `?`. For `lambda:invoke` also the function's name.
+    pub resource: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Where it runs; relative to the file's directory, which is the default.
+    pub cwd: Option<PathBuf>,
+    /// Variables added to the clean environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The error name of a failure that names none itself.
+    pub error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    mapping: Vec<Mapping>,
+}
+
+/// Why mappings cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// Not TOML, or an unknown or missing key.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A command without a program.
+    #[error("`command` of the mapping of `{0}` is empty")]
+    EmptyCommand(String),
+    /// A variable name or text that no process can have.
+    #[error("the mapping of `{0}` holds a variable or an argument that no process can take")]
+    Unusable(String),
+}
+
+impl Mappings {
+    /// Reads a file's text; `directory` is where the file stands.
+    ///
+    /// # Errors
+    /// The text is not a mapping file.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, MappingError> {
+        let mut list = toml::from_str::<File>(text)?.mapping;
+        for mapping in &mut list {
+            if mapping.command.first().is_none_or(String::is_empty) {
+                return Err(MappingError::EmptyCommand(mapping.resource.clone()));
+            }
+            let unusable_name = |name: &String| name.is_empty() || name.contains(['=', '\0']);
+            if mapping.env.keys().any(unusable_name)
+                || mapping
+                    .env
+                    .values()
+                    .chain(&mapping.command)
+                    .any(|text| text.contains('\0'))
+            {
+                return Err(MappingError::Unusable(mapping.resource.clone()));
+            }
+            mapping.cwd = Some(match &mapping.cwd {
+                Some(cwd) => directory.join(cwd),
+                None => directory.to_owned(),
+            });
+        }
+        Ok(Self { list })
+    }
+
+    /// Returns the first mapping that matches one of the names.
+    pub fn find(&self, names: &[String]) -> Option<&Mapping> {
+        self.list
+            .iter()
+            .find(|mapping| names.iter().any(|name| glob::matches(&mapping.resource, name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_matching_mapping_counts() {
+        let mappings = Mappings::parse(
+            "[[mapping]]\nresource = 'a:*'\ncommand = ['one']\n[[mapping]]\nresource = '*'\ncommand = ['two']\ncwd = 'x'\n",
+            Path::new("/d"),
+        )
+        .unwrap();
+        assert_eq!(mappings.find(&["a:b".to_owned()]).unwrap().command, ["one"]);
+        let two = mappings.find(&["b".to_owned()]).unwrap();
+        assert_eq!(two.command, ["two"]);
+        assert_eq!(two.cwd.as_deref(), Some(Path::new("/d/x")));
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused() {
+        for text in [
+            "[[mapping]]\nresource = 'a'\ncommand = []",
+            "[[mapping]]\nresource = 'a'\ncommand = ['a\\u0000']\n[mapping.env]\n'a=b' = 'c'",
+            "[[mapping]]\nresource = 'a'\ncommand = ['a']\ncomand = 1",
+            "[[mapping]]\ncommand = ['a']",
+            "nonsense",
+        ] {
+            assert!(Mappings::parse(text, Path::new(".")).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! The built program, with real processes.
+#![cfg(feature = "runtime")]
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use serde_json::Value;
+use serde_json::json;
+
+const SHELL: &str = "arn:aws:states:us-east-1:123456789012:activity:debian-shell-run";
+
+/// A directory of one test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn machine(&self, states: Value) {
+        let start = states.as_object().unwrap().keys().next().unwrap().clone();
+        let machine = json!({ "StartAt": start, "States": states });
+        self.write("m.asl.json", &serde_json::to_string_pretty(&machine).unwrap());
+    }
+
+    fn task(&self, resource: &str) {
+        self.machine(json!({ "T": { "Type": "Task", "Resource": resource, "End": true } }));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stepfn"));
+        command.args(arguments).current_dir(&self.0).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn run_with_input(&self, input: &Value, arguments: &[&str]) -> Output {
+        let input = input.to_string();
+        let mut all = vec!["run", "m.asl.json", "--input", &input];
+        all.extend(arguments);
+        self.run(&all)
+    }
+}
+
+fn stdout(output: &Output) -> Value {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Returns the command lines of all processes that hold a text.
+fn processes_with(text: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = entries.filter_map(|entry| {
+        entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|line| line.contains(text)).collect()
+}
+
+/// A script that leaves processes behind in every way: they fork twice, lead sessions of their own, have an
+/// empty environment, and ignore polite signals. Each of them sleeps for `seconds`.
+fn hydra(seconds: &str) -> String {
+    format!(
+        "trap '' TERM HUP INT\n\
+         (setsid sh -c 'trap \"\" TERM HUP INT; sleep {seconds} & sleep {seconds}' &)\n\
+         (setsid env -i /bin/sh -c 'setsid env -i /bin/sleep {seconds} & /bin/sleep {seconds}' &)\n\
+         sleep {seconds} &\n\
+         echo ready >&2\n\
+         sleep {seconds}\n"
+    )
+}
+
+#[test]
+fn the_output_alone_goes_to_stdout() {
+    let scratch = Scratch::new("output");
+    scratch.machine(json!({
+        "A": { "Type": "Pass", "Result": { "n": 1 }, "Next": "B" },
+        "B": { "Type": "Choice", "Choices": [{ "Variable": "$.n", "NumericEquals": 1, "Next": "C" }] },
+        "C": { "Type": "Succeed" }
+    }));
+    let output = scratch.run(&["run", "m.asl.json"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "{\"n\":1}\n");
+    assert!(stderr(&output).contains("done      A (Pass, "), "{output:?}");
+    let output = scratch.run(&["run", "m.asl.json", "--quiet"]);
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let scratch = Scratch::new("codes");
+    scratch.machine(json!({ "F": { "Type": "Fail", "Error": "Oops", "Cause": "because" } }));
+    scratch.write("bad.json", "{\"StartAt\": \"A\", \"States\": {}}");
+    scratch.write("text.json", "nonsense");
+    fs::write(scratch.0.join("binary.json"), b"{\"a\":\"\xff\"}").unwrap();
+    fs::create_dir(scratch.0.join("directory.json")).unwrap();
+    for (arguments, code, part) in [
+        (
+            &["run", "m.asl.json"][..],
+            1,
+            "error: the execution failed: Oops\ncause: because\nstate: `F` at m.asl.json:4:10",
+        ),
+        (&["run", "none.json"], 2, "error: failed to read `none.json`"),
+        (&["run", "binary.json"], 2, "is not UTF-8"),
+        (&["run", "directory.json"], 2, "error: failed to read `directory.json`"),
+        (&["run", "bad.json"], 2, "bad.json"),
+        (&["run", "text.json"], 2, "text.json"),
+        (
+            &["run", "m.asl.json", "--input", "{"],
+            2,
+            "error: the input is not JSON",
+        ),
+        (
+            &["run", "m.asl.json", "--input", "@none"],
+            2,
+            "error: failed to read `none`",
+        ),
+        (
+            &["run", "m.asl.json", "--query", "$.["],
+            2,
+            "is not an RFC 9535 JSONPath",
+        ),
+        (&["run", "m.asl.json", "--name", "a b"], 2, "cannot name an execution"),
+        (
+            &["run", "m.asl.json", "--substitute", "a"],
+            2,
+            "hint: write --substitute Name=value",
+        ),
+        (
+            &["run", "m.asl.json", "--map", "none"],
+            2,
+            "error: failed to read `none`",
+        ),
+        (
+            &["run", "m.asl.json", "--mock", "none"],
+            2,
+            "hint: write --mock FILE#TestCase",
+        ),
+        (
+            &["run", "m.asl.json", "--history", "none/h.json"],
+            2,
+            "error: failed to write the history",
+        ),
+        (&["run"], 2, "FILE"),
+        (&["fly"], 2, "fly"),
+        (&["validate", "m.asl.json"], 0, ""),
+        (&["validate", "m.asl.json", "bad.json"], 1, "bad.json"),
+        (&["validate", "m.asl.json", "none.json"], 2, "none.json"),
+        (&["--version"], 0, ""),
+        (&["help", "run"], 0, ""),
+    ] {
+        let output = scratch.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
+        assert!(stderr(&output).contains(part), "{arguments:?} {}", stderr(&output));
+        if code != 0 {
+            assert!(output.stdout.is_empty(), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn findings_show_the_lines_they_are_about() {
+    let scratch = Scratch::new("findings");
+    scratch.write(
+        "m.json",
+        "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": { \"Type\": \"Pass\", \"Next\": \"Nowhere\" }\n  }\n}\n",
+    );
+    let output = scratch.run(&["validate", "m.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    for part in ["Nowhere", "m.json:4", "\"A\": { \"Type\": \"Pass\"", "^"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn placeholders_may_stay_open_in_validate_only() {
+    let scratch = Scratch::new("placeholders");
+    scratch.machine(json!({ "W": { "Type": "Wait", "Seconds": 0, "Next": "T" }, "T": { "Type": "Task", "Resource": "${Arn}", "End": true } }));
+    assert_eq!(scratch.run(&["validate", "m.asl.json"]).status.code(), Some(0));
+    assert_eq!(scratch.run(&["run", "m.asl.json"]).status.code(), Some(2));
+    let substitute = format!("Arn={SHELL}");
+    let output = scratch.run_with_input(&json!({ "Script": "echo 1" }), &["--substitute", &substitute]);
+    assert_eq!(stdout(&output)["Stdout"], 1);
+}
+
+#[test]
+fn input_comes_from_an_argument_a_file_or_stdin() {
+    let scratch = Scratch::new("input");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    scratch.write("in.json", "{ \"a\": 1.0 }");
+    assert_eq!(scratch.run(&["run", "m.asl.json"]).stdout, b"{}\n");
+    assert_eq!(scratch.run(&["run", "m.asl.json", "--input", "-1"]).stdout, b"-1\n");
+    assert_eq!(
+        stdout(&scratch.run(&["run", "m.asl.json", "--input", "@in.json"])),
+        json!({ "a": 1.0 })
+    );
+    let mut child = scratch
+        .command(&["run", "m.asl.json", "--input", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"[true]").unwrap();
+    assert_eq!(stdout(&child.wait_with_output().unwrap()), json!([true]));
+}
+
+#[test]
+fn a_closed_stdout_is_no_panic() {
+    let scratch = Scratch::new("pipe");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let input = json!("x".repeat(200_000)).to_string();
+    scratch.write("in.json", &input);
+    let mut child = scratch
+        .command(&["run", "m.asl.json", "--input", "@in.json", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn query_and_history() {
+    let scratch = Scratch::new("query");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let input = json!({ "a": [{ "b": 1 }, { "b": 2 }] });
+    let output = scratch.run_with_input(&input, &["--query", "$.a[1].b", "--history", "h.json", "--name", "n"]);
+    assert_eq!(stdout(&output), json!(2));
+    assert_eq!(
+        stdout(&scratch.run_with_input(&input, &["-q", "$.a[*].b"])),
+        json!([1, 2])
+    );
+    let history: Value = serde_json::from_str(&fs::read_to_string(scratch.0.join("h.json")).unwrap()).unwrap();
+    let types: Vec<_> = history["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["type"])
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "ExecutionStarted",
+            "SucceedStateEntered",
+            "SucceedStateExited",
+            "ExecutionSucceeded"
+        ]
+    );
+    assert_eq!(history["events"][0]["id"], 1);
+}
+
+#[test]
+fn time_can_be_skipped() {
+    let scratch = Scratch::new("skip");
+    scratch.machine(json!({
+        "W": { "Type": "Wait", "Seconds": 259_200, "Next": "T" },
+        "T": { "Type": "Task", "Resource": SHELL, "Retry": [{ "ErrorEquals": ["States.ALL"], "IntervalSeconds": 3600 }], "End": true }
+    }));
+    let script = "echo x >> tries; test $(wc -l < tries) -eq 3";
+    let input = json!({ "Script": script });
+    let output = scratch.run_with_input(&input, &["--time", "skip", "--history", "h.json"]);
+    assert_eq!(stdout(&output)["ExitCode"], 0);
+    assert!(stderr(&output).contains("started   T (attempt 3)"), "{output:?}");
+    let history: Value = serde_json::from_str(&fs::read_to_string(scratch.0.join("h.json")).unwrap()).unwrap();
+    let events = history["events"].as_array().unwrap();
+    let time = |event: &Value| event["timestamp"].as_f64().unwrap();
+    let took = time(events.last().unwrap()) - time(&events[0]);
+    assert!((259_200.0 + 3600.0 + 7200.0..280_000.0).contains(&took), "{took}");
+}
+
+#[test]
+fn shell_run_has_a_clean_environment_and_parses_json() {
+    let scratch = Scratch::new("shell");
+    scratch.task("arn:aws:states:::debian:shell.run");
+    fs::create_dir(scratch.0.join("sub")).unwrap();
+    for (input, expected) in [
+        (
+            json!({ "Script": "echo '{\"a\": 1}'; echo note >&2" }),
+            json!({ "ExitCode": 0, "Stdout": { "a": 1 }, "Stderr": "note" }),
+        ),
+        (
+            json!({ "Command": ["echo", "a b", "*"] }),
+            json!({ "ExitCode": 0, "Stdout": "a b *", "Stderr": "" }),
+        ),
+        (
+            json!({ "Command": ["cat"], "Stdin": "plain text" }),
+            json!({ "ExitCode": 0, "Stdout": "plain text", "Stderr": "" }),
+        ),
+        (
+            json!({ "Command": ["cat"], "Stdin": { "a": [] } }),
+            json!({ "ExitCode": 0, "Stdout": { "a": [] }, "Stderr": "" }),
+        ),
+        (
+            json!({ "Script": "basename $PWD; echo $X", "Cwd": "sub", "Env": { "X": "é" } }),
+            json!({ "ExitCode": 0, "Stdout": "sub\né", "Stderr": "" }),
+        ),
+        (
+            json!({ "Script": "env | cut -d= -f1 | grep -v '^_$\\|^PWD$\\|^STEPFN_TASK$\\|^SHLVL$\\|^OLDPWD$' | sort | tr '\\n' ' '" }),
+            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH ", "Stderr": "" }),
+        ),
+    ] {
+        let output = scratch.run_with_input(&input, &[]);
+        assert_eq!(stdout(&output), expected, "{input}");
+    }
+    for (input, part) in [
+        (
+            json!({ "Script": "echo a; echo b >&2; exit 7" }),
+            "Shell.NonZeroExit\ncause: {\"ExitCode\":7,\"Stdout\":\"a\",\"Stderr\":\"b\"}",
+        ),
+        (json!({ "Script": "false; echo on" }), "Shell.NonZeroExit"),
+        (
+            json!({ "Script": "kill -9 $$" }),
+            "Shell.Killed\ncause: The process was killed by signal 9.",
+        ),
+        (json!({ "Command": ["/no/such"] }), "Shell.StartFailed"),
+        (json!({ "Command": ["ls"], "Cwd": "/no/such" }), "Shell.StartFailed"),
+        (
+            json!({ "Comand": ["ls"] }),
+            "Shell.InvalidParameters\ncause: shell.run has no parameter `Comand`",
+        ),
+        (json!({ "Script": "yes" }), "States.DataLimitExceeded"),
+        (
+            json!({ "Script": "head -c 300000 /dev/zero" }),
+            "States.DataLimitExceeded",
+        ),
+    ] {
+        let output = scratch.run_with_input(&input, &[]);
+        assert_eq!(output.status.code(), Some(1), "{input}");
+        assert!(stderr(&output).contains(part), "{input} {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_mapping_binds_a_command() {
+    let scratch = Scratch::new("mapping");
+    fs::create_dir(scratch.0.join("conf")).unwrap();
+    scratch.write(
+        "conf/map.toml",
+        r#"
+        [[mapping]]
+        resource = "arn:aws:lambda:*:*:function:Double*"
+        command = ["sh", "double.sh"]
+        env = { FACTOR = "2" }
+        [[mapping]]
+        resource = "arn:aws:lambda:*:*:function:Raise"
+        command = ["sh", "-c", "echo '{\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}'; exit 1"]
+        [[mapping]]
+        resource = "arn:aws:lambda:*:*:function:Crash"
+        command = ["sh", "-c", "echo broken >&2; exit 1"]
+        error = "My.Error"
+        [[mapping]]
+        resource = "arn:aws:lambda:*:*:function:Silent"
+        command = ["true"]
+        [[mapping]]
+        resource = "arn:aws:lambda:*:*:function:Chatty"
+        command = ["echo", "hello"]
+        [[mapping]]
+        resource = "arn:aws:states:::sqs:sendMessage"
+        command = ["cat"]
+        "#,
+    );
+    scratch.write("conf/double.sh", "read n; echo working >&2; echo $((n * FACTOR))");
+    let lambda = |name: &str| format!("arn:aws:lambda:eu-west-1:1:function:{name}").replace(":1:", ":111122223333:");
+    let map = ["--map", "conf/map.toml"];
+    for (resource, input, expected) in [
+        (lambda("DoubleIt"), json!(21), json!(42)),
+        (lambda("Silent"), json!(21), json!(null)),
+        (
+            "arn:aws:states:::sqs:sendMessage".to_owned(),
+            json!({ "QueueUrl": "q", "MessageBody": "b" }),
+            json!({ "QueueUrl": "q", "MessageBody": "b" }),
+        ),
+    ] {
+        scratch.task(&resource);
+        let output = scratch.run_with_input(&input, &map);
+        assert_eq!(stdout(&output), expected, "{resource} {}", stderr(&output));
+    }
+    for (resource, part) in [
+        (
+            lambda("Raise"),
+            "ValueError\ncause: {\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}",
+        ),
+        (lambda("Crash"), "My.Error\ncause: broken"),
+        (lambda("Chatty"), "is not JSON"),
+        (
+            lambda("Other"),
+            "Debian.ResourceNotMapped\ncause: Nothing on this machine stands for `arn:aws:lambda:eu-west-1:111122223333:function:Other`.",
+        ),
+    ] {
+        scratch.task(&resource);
+        let output = scratch.run_with_input(&json!(1), &map);
+        assert_eq!(output.status.code(), Some(1), "{resource}");
+        assert!(stderr(&output).contains(part), "{resource} {}", stderr(&output));
+    }
+    scratch.task(&lambda("DoubleIt"));
+    let output = scratch.run_with_input(&json!(1), &map);
+    assert!(stderr(&output).contains("T | working\n"), "{output:?}");
+    scratch.write("bad.toml", "[[mapping]]\nresource = 1\n");
+    let output = scratch.run_with_input(&json!(1), &["--map", "bad.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("error: failed to read the mappings of `bad.toml`"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn lambda_invoke_has_its_envelope() {
+    let scratch = Scratch::new("invoke");
+    scratch.write(
+        "map.toml",
+        "[[mapping]]\nresource = 'arn:aws:lambda:*:*:function:Echo'\ncommand = ['cat']\n",
+    );
+    let full = "arn:aws:lambda:us-east-1:123456789012:function:Echo";
+    for function in ["Echo", "Echo:live", "123456789012:function:Echo", full] {
+        scratch.machine(json!({ "T": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": { "FunctionName": function, "Payload.$": "$" },
+            "End": true
+        } }));
+        let output = scratch.run_with_input(&json!({ "a": 1 }), &["--map", "map.toml"]);
+        let expected = json!({ "ExecutedVersion": "$LATEST", "Payload": { "a": 1 }, "StatusCode": 200 });
+        assert_eq!(stdout(&output), expected, "{function}");
+    }
+}
+
+#[test]
+fn mocks_replace_tasks() {
+    let scratch = Scratch::new("mock");
+    scratch.task("arn:aws:lambda:us-east-1:123456789012:function:F");
+    scratch.write(
+        "mocks.json",
+        &json!({
+            "StateMachines": { "m": { "TestCases": { "Good": { "T": "Good" }, "Bad": { "T": "Bad" } } } },
+            "MockedResponses": {
+                "Good": { "0": { "Return": { "a": 1 } } },
+                "Bad": { "0": { "Throw": { "Error": "E", "Cause": "c" } } }
+            }
+        })
+        .to_string(),
+    );
+    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#Good"]);
+    assert_eq!(stdout(&output), json!({ "a": 1 }));
+    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#Bad"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("the execution failed: E\ncause: c\nstate: `T` at "),
+        "{output:?}"
+    );
+    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#None"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_timeout_leaves_no_process() {
+    let scratch = Scratch::new("timeout");
+    scratch.machine(json!({ "T": { "Type": "Task", "Resource": SHELL, "TimeoutSeconds": 1, "End": true } }));
+    let seconds = format!("3100.{}", std::process::id());
+    let output = scratch.run_with_input(&json!({ "Script": hydra(&seconds) }), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("States.Timeout"), "{output:?}");
+    assert_eq!(processes_with(&seconds), Vec::<String>::new());
+}
+
+#[test]
+fn a_cancelled_branch_leaves_no_process() {
+    let scratch = Scratch::new("branch");
+    let seconds = format!("3200.{}", std::process::id());
+    scratch.write("map.toml", &format!(
+        "[[mapping]]\nresource = '*Hydra'\ncommand = ['sh', 'hydra.sh']\n[[mapping]]\nresource = '*Fail'\ncommand = ['sh', '-c', 'cat ready > fifo; exit 1']\n"
+    ));
+    scratch.write("hydra.sh", &(hydra(&seconds).replace("echo ready >&2", "cat fifo")));
+    scratch.write("ready", "ready");
+    assert!(
+        Command::new("mkfifo")
+            .arg(scratch.0.join("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let branch = |name: &str| {
+        let resource = format!("arn:aws:lambda:us-east-1:123456789012:function:{name}");
+        json!({ "StartAt": name, "States": { name: { "Type": "Task", "Resource": resource, "End": true } } })
+    };
+    scratch.machine(json!({ "P": { "Type": "Parallel", "Branches": [branch("Hydra"), branch("Fail")], "End": true } }));
+    let output = scratch.run(&["run", "m.asl.json", "--map", "map.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("state: `Fail` at "), "{output:?}");
+    assert_eq!(processes_with(&seconds), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_finished_task_left_behind_ends_with_it() {
+    let scratch = Scratch::new("leftover");
+    scratch.task(SHELL);
+    let seconds = format!("3300.{}", std::process::id());
+    let script = hydra(&seconds).trim_end().rsplit_once('\n').unwrap().0.to_owned();
+    let output = scratch.run_with_input(&json!({ "Script": script }), &[]);
+    assert_eq!(stdout(&output)["Stderr"], "ready");
+    assert_eq!(processes_with(&seconds), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_stops_orderly() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let scratch = Scratch::new(&format!("signal-{signal}"));
+        let seconds = format!("34{code}.{}", std::process::id());
+        scratch.write(
+            "map.toml",
+            "[[mapping]]\nresource = '*'\ncommand = ['sh', 'hydra.sh']\n",
+        );
+        scratch.write("hydra.sh", &hydra(&seconds));
+        scratch.task("arn:aws:lambda:us-east-1:123456789012:function:F");
+        let mut child = scratch
+            .command(&["run", "m.asl.json", "--map", "map.toml", "--history", "h.json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("| ready")));
+        let pid = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{rest:?}");
+        assert!(
+            rest.iter()
+                .any(|line| line.starts_with("error: the execution was stopped")),
+            "{rest:?}"
+        );
+        assert_eq!(processes_with(&seconds), Vec::<String>::new());
+        let history: Value = serde_json::from_str(&fs::read_to_string(scratch.0.join("h.json")).unwrap()).unwrap();
+        assert_eq!(
+            history["events"].as_array().unwrap().last().unwrap()["type"],
+            "ExecutionAborted"
+        );
+    }
+}
