@@ -203,6 +203,16 @@ fn placeholders_may_stay_open_in_validate_only() {
     let substitute = format!("Arn={SHELL}");
     let output = scratch.run_with_input(&json!({ "Script": "echo 1" }), &["--substitute", &substitute]);
     assert_eq!(stdout(&output)["Stdout"], 1);
+    scratch.write("values.yaml", &format!("Arn: {SHELL}\n"));
+    scratch.write("wrong.yaml", "- 1\n");
+    let output = scratch.run_with_input(&json!({ "Script": "echo 2" }), &["--values", "values.yaml"]);
+    assert_eq!(stdout(&output)["Stdout"], 2);
+    let output = scratch.run_with_input(&json!({}), &["--values", "wrong.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).starts_with("error: failed to read the values of `wrong.yaml`"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -512,6 +522,55 @@ fn a_cancelled_branch_leaves_no_process() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).contains("state: `Fail` at "), "{output:?}");
     assert_eq!(processes_with(&seconds), Vec::<String>::new());
+}
+
+#[test]
+fn a_heartbeat_is_whatever_a_command_writes_to_stderr() {
+    let scratch = Scratch::new("heartbeat");
+    scratch.machine(json!({ "T": { "Type": "Task", "Resource": SHELL, "HeartbeatSeconds": 1, "End": true } }));
+    let seconds = format!("3500.{}", std::process::id());
+    let output = scratch.run_with_input(&json!({ "Script": hydra(&seconds) }), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("Timeout"), "{output:?}");
+    assert_eq!(processes_with(&seconds), Vec::<String>::new());
+    let alive = "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i >&2; done; echo done";
+    let output = scratch.run_with_input(&json!({ "Script": alive }), &[]);
+    assert_eq!(stdout(&output)["Stdout"], "done");
+}
+
+#[test]
+fn map_states_run_their_items() {
+    let scratch = Scratch::new("map");
+    for mode in ["INLINE", "DISTRIBUTED"] {
+        let config = match mode {
+            "INLINE" => json!({ "Mode": mode }),
+            _ => json!({ "Mode": mode, "ExecutionType": "STANDARD" }),
+        };
+        let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["cat"], "Stdin.$": "$" }, "End": true });
+        scratch.machine(json!({ "M": {
+            "Type": "Map",
+            "MaxConcurrency": 10,
+            "ItemProcessor": { "ProcessorConfig": config, "StartAt": "T", "States": { "T": task } },
+            "ResultSelector": { "Out.$": "$[*].Stdout" },
+            "End": true
+        } }));
+        let items: Vec<u32> = (0..40).collect();
+        let output = scratch.run_with_input(&json!(items), &[]);
+        assert_eq!(stdout(&output), json!({ "Out": items }), "{mode}");
+    }
+}
+
+#[test]
+fn many_branches_share_the_places() {
+    let scratch = Scratch::new("places");
+    let branch = |n: u32| {
+        let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["echo", n.to_string()] }, "OutputPath": "$.Stdout", "End": true });
+        json!({ "StartAt": format!("T{n}"), "States": { format!("T{n}"): task } })
+    };
+    let branches: Vec<Value> = (0..300).map(branch).collect();
+    scratch.machine(json!({ "P": { "Type": "Parallel", "Branches": branches, "End": true } }));
+    let output = scratch.run(&["run", "m.asl.json", "--quiet"]);
+    assert_eq!(stdout(&output), json!((0..300).collect::<Vec<u32>>()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use clap::Subcommand;
 
 /// Runs Amazon States Language definitions on this machine
 #[derive(Debug, Parser)]
-#[command(name = "stepfn", version, about, long_about = LONG_ABOUT, max_term_width = 100)]
+#[command(name = "stepfn", version, long_about = LONG_ABOUT, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

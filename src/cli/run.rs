@@ -13,6 +13,7 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
+use crate::asl::substitution_file::substitutions_from;
 use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::cli::error::printable;
@@ -302,7 +303,12 @@ fn fresh_seed() -> u64 {
 }
 
 fn substitutions(arguments: &Arguments) -> Result<BTreeMap<String, String>, CliError> {
-    let mut values = BTreeMap::new();
+    let mut values = match &arguments.values {
+        Some(path) => substitutions_from(&source::read_text(path)?).map_err(|finding| {
+            CliError::usage(format!("failed to read the values of `{}`: {finding}", path.display()))
+        })?,
+        None => BTreeMap::new(),
+    };
     for pair in &arguments.substitute {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::asl::definition::Definition;
+use crate::asl::definition::MapMode;
 use crate::asl::definition::StateKind;
 use crate::engine::clock::Clock;
 use crate::engine::observer::Observer;
@@ -26,8 +27,11 @@ use crate::kernel::event::Status;
 use crate::kernel::execution::Execution;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
+use crate::model::id::BlockId;
 use crate::model::id::ChildId;
+use crate::model::id::StateId;
 use crate::model::id::TaskId;
+use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
@@ -91,7 +95,10 @@ pub enum RunError {
 /// One execution of the run.
 struct Running {
     execution: Execution,
-    start: Arc<Start>,
+    /// What children inherit; the input is not kept.
+    start: Start,
+    /// The children's seeds.
+    chance: Entropy,
     parent: Option<(u64, ChildId)>,
     deadline: Option<Timestamp>,
     children: BTreeMap<ChildId, u64>,
@@ -122,7 +129,6 @@ pub struct Engine<'a> {
     pending_order: VecDeque<(u64, TaskId)>,
     open: BTreeMap<(u64, TaskId), Open>,
     jobs: JoinSet<()>,
-    entropy: Entropy,
     sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
     ended: Option<Status>,
@@ -163,7 +169,6 @@ impl<'a> Engine<'a> {
             pending_order: VecDeque::new(),
             open: BTreeMap::new(),
             jobs: JoinSet::new(),
-            entropy: Entropy::new(0),
             sender,
             receiver,
             ended: None,
@@ -177,8 +182,6 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// The kernel refused an event.
     pub fn start(&mut self, start: Start) -> Result<Option<Status>, RunError> {
-        // Names of executions and tokens come from the seed itself, so the children's seeds must not.
-        self.entropy = Entropy::new(start.seed ^ 0x7365_6564);
         self.begin(start, None);
         self.apply_all(false)?;
         Ok(self.ended.clone())
@@ -187,12 +190,17 @@ impl<'a> Engine<'a> {
     fn begin(&mut self, start: Start, parent: Option<(u64, ChildId)>) {
         let number = self.next;
         self.next += 1;
-        let start = Arc::new(start);
+        self.queue.push_back((number, EventKind::Start(start.clone())));
         self.running.insert(
             number,
             Running {
                 execution: Execution::new(Arc::clone(&self.definition)),
-                start: Arc::clone(&start),
+                // The children's seeds must not repeat the execution's own draws.
+                chance: Entropy::new(start.seed.rotate_left(32) ^ 0x6368_696c_6472_656e),
+                start: Start {
+                    input: Payload::new(serde_json::Value::Null),
+                    ..start
+                },
                 parent,
                 deadline: None,
                 children: BTreeMap::new(),
@@ -203,7 +211,6 @@ impl<'a> Engine<'a> {
         {
             parent.children.insert(child, number);
         }
-        self.queue.push_back((number, EventKind::Start((*start).clone())));
     }
 
     /// Goes on until the execution has ended and nothing of it is left. `interrupt` gives one item per signal.
@@ -405,30 +412,10 @@ impl<'a> Engine<'a> {
                 name,
                 input,
             } => {
-                let Some(parent) = self.running.get(&number) else {
+                let Some(parent) = self.running.get_mut(&number) else {
                     return;
                 };
-                let label = match &self.definition.state(state).kind {
-                    StateKind::Map(map) => map.label.clone(),
-                    _ => None,
-                };
-                let label = label.unwrap_or_else(|| Arc::clone(&self.definition.state(state).name));
-                let machine_arn = format!("{}/{label}", parent.start.state_machine_arn);
-                let start = Start {
-                    execution_arn: Arc::from(format!(
-                        "{}:{name}",
-                        machine_arn.replacen(":stateMachine:", ":execution:", 1)
-                    )),
-                    name,
-                    state_machine_arn: Arc::from(machine_arn),
-                    state_machine_name: Arc::clone(&parent.start.state_machine_name),
-                    role_arn: Arc::clone(&parent.start.role_arn),
-                    input,
-                    seed: self.entropy.next_u64(),
-                    quotas: parent.start.quotas,
-                    synchronous: false,
-                    block,
-                };
+                let start = child_start(&self.definition, parent, state, block, name, input);
                 self.begin(start, Some((number, child)));
             }
             Command::StopChild { child } => {
@@ -507,6 +494,43 @@ impl<'a> Engine<'a> {
         self.open.insert(key, Open { cancel: Some(sender) });
         self.jobs
             .spawn(worker::carry_out(job, number, self.sender.clone(), cancel));
+    }
+}
+
+/// Returns the facts of a Distributed Map's child, as `sim` gives them.
+fn child_start(
+    definition: &Definition,
+    parent: &mut Running,
+    state: StateId,
+    block: BlockId,
+    name: Arc<str>,
+    input: Payload,
+) -> Start {
+    let facts = &parent.start;
+    let state = definition.state(state);
+    let (label, express) = match &state.kind {
+        StateKind::Map(map) => (
+            map.label.as_ref().unwrap_or(&state.name),
+            map.mode == MapMode::Distributed { express: true },
+        ),
+        _ => (&state.name, false),
+    };
+    // A child of a child still belongs to the one machine.
+    let machine = facts.state_machine_name.split('/').next().unwrap_or_default();
+    let machine_arn = facts.state_machine_arn.split('/').next().unwrap_or_default();
+    let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
+    let kind = if express { "express" } else { "execution" };
+    Start {
+        execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
+        name,
+        state_machine_arn: format!("{machine_arn}/{label}").into(),
+        state_machine_name: format!("{machine}/{label}").into(),
+        role_arn: Arc::clone(&facts.role_arn),
+        input,
+        seed: parent.chance.next_u64(),
+        quotas: facts.quotas,
+        synchronous: false,
+        block,
     }
 }
 

@@ -16,7 +16,6 @@ use std::time::Instant;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
-use rustix::process::WaitIdOptions;
 use rustix::process::WaitOptions;
 
 /// The variable that marks a task's processes.
@@ -111,12 +110,15 @@ impl Nursery {
 
     /// Ends the processes that a task left behind when its first process ended by itself.
     pub async fn end_survivors(&self, leader: &Leader) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let any = rustix::process::waitid(rustix::process::WaitId::All, options);
-        if matches!(any, Err(rustix::io::Errno::CHILD)) {
-            return;
+        // Whoever survives was handed to us, or descends from one who was.
+        let none_adopted = children().is_some_and(|children| {
+            let inner = self.inner();
+            let is_known = |child: &i32| inner.tasks.contains_key(child) || inner.strangers.contains(child);
+            children.iter().all(is_known)
+        });
+        if !none_adopted {
+            self.end(leader).await;
         }
-        self.end(leader).await;
     }
 
     /// Ends whatever is left of all tasks.
@@ -253,6 +255,19 @@ fn send(process: &Process, signal: Signal) {
         }
         Err(_) => {}
     }
+}
+
+/// Returns this process's children; `None` if the kernel does not list them.
+fn children() -> Option<Vec<i32>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let list = std::fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+        children.extend(
+            list.split_ascii_whitespace()
+                .filter_map(|child| child.parse::<i32>().ok()),
+        );
+    }
+    Some(children)
 }
 
 fn processes() -> Vec<Process> {
