@@ -117,7 +117,15 @@ impl Tasks for Script {
 }
 
 fn read(attempt: &Value) -> Option<Attempt> {
-    let known = ["succeed", "succeed_text", "fail", "timeout", "silent", "delay", "heartbeats"];
+    let known = [
+        "succeed",
+        "succeed_text",
+        "fail",
+        "timeout",
+        "silent",
+        "delay",
+        "heartbeats",
+    ];
     let map = attempt.as_object()?;
     if map.keys().any(|key| !known.contains(&key.as_str())) {
         return None;
