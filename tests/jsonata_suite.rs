@@ -209,7 +209,7 @@ fn our_layer_gives_what_the_engine_gives() {
         };
         let bare = Expression::compile(&text).expect("what our layer compiled");
         let context = serde_json::json!({"State": {"EnteredTime": "1970-01-01T00:00:00Z"}});
-        let states = serde_json::json!({"input": input.clone(), "context": context.clone()});
+        let states = serde_json::json!({"input": input, "context": context});
         let bindings = Bindings::new().var("states", states);
         let options = Options::new().max_depth(500).max_steps(5_000_000).now(0);
         let bare = bare.evaluate_with(None, &bindings, &options);

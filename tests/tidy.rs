@@ -12,8 +12,14 @@ const PURE: &[&str] = &["model", "query", "asl", "kernel", "sim"];
 
 const LINES_MAX: usize = 600;
 
+/// A file this short needs no excuse any more.
+const LINES_EXCUSED_MIN: usize = 550;
+
 /// Files over `LINES_MAX`, each with its reason.
-const LONG_FILES: &[(&str, &str)] = &[];
+const LONG_FILES: &[(&str, &str)] = &[(
+    "tests/cli.rs",
+    "one promise of the command line after the other, on shared helpers",
+)];
 
 /// What only one machine has. In pieces, so that this file does not hold them.
 const MACHINE_PATHS: &[&[&str]] = &[&["/wo", "rk/"], &["/tmp", "/r-"]];
@@ -150,7 +156,7 @@ fn files_can_be_read_in_one_sitting() {
     for (file, reason) in LONG_FILES {
         let long = files
             .iter()
-            .any(|(path, text)| path == file && text.lines().count() > LINES_MAX);
+            .any(|(path, text)| path == file && text.lines().count() > LINES_EXCUSED_MIN);
         if !long || reason.is_empty() {
             found.push(format!("{file}: take it off LONG_FILES in tests/tidy.rs"));
         }

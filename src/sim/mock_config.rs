@@ -104,7 +104,7 @@ impl MockConfig {
     pub fn parse(text: &str) -> Result<Self, MockConfigError> {
         let value: Value = serde_json::from_str(text).map_err(|error| MockConfigError::NotJson(error.to_string()))?;
         let root = object("/", &value)?;
-        only("/", root, &["StateMachines", "MockedResponses", "$schema"])?;
+        only("/", root, &["StateMachines", "MockedResponses"])?;
         let mut responses = BTreeMap::new();
         if let Some(value) = root.get("MockedResponses") {
             for (name, value) in object("/MockedResponses", value)? {
