@@ -1,96 +1,19 @@
-//! The built program, with real processes.
+//! The built program: arguments, files, streams, exit codes.
 #![cfg(feature = "runtime")]
 
+mod scratch;
+
 use std::fs;
-use std::io::BufRead;
-use std::io::BufReader;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Output;
 use std::process::Stdio;
 
 use serde_json::Value;
 use serde_json::json;
 
-const SHELL: &str = "arn:aws:states:us-east-1:123456789012:activity:debian-shell-run";
-
-/// A directory of one test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).unwrap();
-    }
-
-    fn machine(&self, states: Value) {
-        let start = states.as_object().unwrap().keys().next().unwrap().clone();
-        let machine = json!({ "StartAt": start, "States": states });
-        self.write("m.asl.json", &serde_json::to_string_pretty(&machine).unwrap());
-    }
-
-    fn task(&self, resource: &str) {
-        self.machine(json!({ "T": { "Type": "Task", "Resource": resource, "End": true } }));
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stepfn"));
-        command.args(arguments).current_dir(&self.0).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn run_with_input(&self, input: &Value, arguments: &[&str]) -> Output {
-        let input = input.to_string();
-        let mut all = vec!["run", "m.asl.json", "--input", &input];
-        all.extend(arguments);
-        self.run(&all)
-    }
-}
-
-fn stdout(output: &Output) -> Value {
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// Returns the command lines of all processes that hold a text.
-fn processes_with(text: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let lines = entries.filter_map(|entry| {
-        entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let line = fs::read(entry.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&line).replace('\0', " "))
-    });
-    lines.filter(|line| line.contains(text)).collect()
-}
-
-/// A script that leaves processes behind in every way: they fork twice, lead sessions of their own, have an
-/// empty environment, and ignore polite signals. Each of them sleeps for `seconds`.
-fn hydra(seconds: &str) -> String {
-    format!(
-        "trap '' TERM HUP INT\n\
-         (setsid sh -c 'trap \"\" TERM HUP INT; sleep {seconds} & sleep {seconds}' &)\n\
-         (setsid env -i /bin/sh -c 'setsid env -i /bin/sleep {seconds} & /bin/sleep {seconds}' &)\n\
-         sleep {seconds} &\n\
-         echo ready >&2\n\
-         sleep {seconds}\n"
-    )
-}
+use crate::scratch::SHELL;
+use crate::scratch::Scratch;
+use crate::scratch::stderr;
+use crate::scratch::stdout;
 
 #[test]
 fn the_output_alone_goes_to_stdout() {
@@ -230,6 +153,7 @@ fn input_comes_from_an_argument_a_file_or_stdin() {
         .command(&["run", "m.asl.json", "--input", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"[true]").unwrap();
@@ -520,145 +444,4 @@ fn mocks_replace_tasks() {
     );
     let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#None"]);
     assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-fn a_timeout_leaves_no_process() {
-    let scratch = Scratch::new("timeout");
-    scratch.machine(json!({ "T": { "Type": "Task", "Resource": SHELL, "TimeoutSeconds": 1, "End": true } }));
-    let seconds = format!("3100.{}", std::process::id());
-    let output = scratch.run_with_input(&json!({ "Script": hydra(&seconds) }), &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("States.Timeout"), "{output:?}");
-    assert_eq!(processes_with(&seconds), Vec::<String>::new());
-}
-
-#[test]
-fn a_cancelled_branch_leaves_no_process() {
-    let scratch = Scratch::new("branch");
-    let seconds = format!("3200.{}", std::process::id());
-    scratch.write("map.toml", 
-        "[[mapping]]\nresource = '*Hydra'\ncommand = ['sh', 'hydra.sh']\n[[mapping]]\nresource = '*Fail'\ncommand = ['sh', '-c', 'cat ready > fifo; exit 1']\n"
-    );
-    scratch.write("hydra.sh", &(hydra(&seconds).replace("echo ready >&2", "cat fifo")));
-    scratch.write("ready", "ready");
-    assert!(
-        Command::new("mkfifo")
-            .arg(scratch.0.join("fifo"))
-            .status()
-            .unwrap()
-            .success()
-    );
-    let branch = |name: &str| {
-        let resource = format!("arn:aws:lambda:us-east-1:123456789012:function:{name}");
-        json!({ "StartAt": name, "States": { name: { "Type": "Task", "Resource": resource, "End": true } } })
-    };
-    scratch.machine(json!({ "P": { "Type": "Parallel", "Branches": [branch("Hydra"), branch("Fail")], "End": true } }));
-    let output = scratch.run(&["run", "m.asl.json", "--map", "map.toml"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(stderr(&output).contains("state: `Fail` at "), "{output:?}");
-    assert_eq!(processes_with(&seconds), Vec::<String>::new());
-}
-
-#[test]
-fn a_heartbeat_is_whatever_a_command_writes_to_stderr() {
-    let scratch = Scratch::new("heartbeat");
-    scratch.machine(json!({ "T": { "Type": "Task", "Resource": SHELL, "HeartbeatSeconds": 1, "End": true } }));
-    let seconds = format!("3500.{}", std::process::id());
-    let output = scratch.run_with_input(&json!({ "Script": hydra(&seconds) }), &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("Timeout"), "{output:?}");
-    assert_eq!(processes_with(&seconds), Vec::<String>::new());
-    let alive = "for i in 1 2 3 4 5 6; do sleep 0.3; echo $i >&2; done; echo done";
-    let output = scratch.run_with_input(&json!({ "Script": alive }), &[]);
-    assert_eq!(stdout(&output)["Stdout"], "done");
-}
-
-#[test]
-fn map_states_run_their_items() {
-    let scratch = Scratch::new("map");
-    for mode in ["INLINE", "DISTRIBUTED"] {
-        let config = match mode {
-            "INLINE" => json!({ "Mode": mode }),
-            _ => json!({ "Mode": mode, "ExecutionType": "STANDARD" }),
-        };
-        let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["cat"], "Stdin.$": "$" }, "End": true });
-        scratch.machine(json!({ "M": {
-            "Type": "Map",
-            "MaxConcurrency": 10,
-            "ItemProcessor": { "ProcessorConfig": config, "StartAt": "T", "States": { "T": task } },
-            "ResultSelector": { "Out.$": "$[*].Stdout" },
-            "End": true
-        } }));
-        let items: Vec<u32> = (0..40).collect();
-        let output = scratch.run_with_input(&json!(items), &[]);
-        assert_eq!(stdout(&output), json!({ "Out": items }), "{mode}");
-    }
-}
-
-#[test]
-fn many_branches_share_the_places() {
-    let scratch = Scratch::new("places");
-    let branch = |n: u32| {
-        let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["echo", n.to_string()] }, "OutputPath": "$.Stdout", "End": true });
-        json!({ "StartAt": format!("T{n}"), "States": { format!("T{n}"): task } })
-    };
-    let branches: Vec<Value> = (0..300).map(branch).collect();
-    scratch.machine(json!({ "P": { "Type": "Parallel", "Branches": branches, "End": true } }));
-    let output = scratch.run(&["run", "m.asl.json", "--quiet"]);
-    assert_eq!(stdout(&output), json!((0..300).collect::<Vec<u32>>()));
-}
-
-#[test]
-fn what_a_finished_task_left_behind_ends_with_it() {
-    let scratch = Scratch::new("leftover");
-    scratch.task(SHELL);
-    let seconds = format!("3300.{}", std::process::id());
-    let script = hydra(&seconds).trim_end().rsplit_once('\n').unwrap().0.to_owned();
-    let output = scratch.run_with_input(&json!({ "Script": script }), &[]);
-    assert_eq!(stdout(&output)["Stderr"], "ready");
-    assert_eq!(processes_with(&seconds), Vec::<String>::new());
-}
-
-#[test]
-fn ctrl_c_stops_orderly() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let scratch = Scratch::new(&format!("signal-{signal}"));
-        let seconds = format!("34{code}.{}", std::process::id());
-        scratch.write(
-            "map.toml",
-            "[[mapping]]\nresource = '*'\ncommand = ['sh', 'hydra.sh']\n",
-        );
-        scratch.write("hydra.sh", &hydra(&seconds));
-        scratch.task("arn:aws:lambda:us-east-1:123456789012:function:F");
-        let mut child = scratch
-            .command(&["run", "m.asl.json", "--map", "map.toml", "--history", "h.json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().ends_with("| ready")));
-        let pid = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let rest: Vec<String> = lines.map(Result::unwrap).collect();
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{rest:?}");
-        assert!(
-            rest.iter()
-                .any(|line| line.starts_with("error: the execution was stopped")),
-            "{rest:?}"
-        );
-        assert_eq!(processes_with(&seconds), Vec::<String>::new());
-        let history: Value = serde_json::from_str(&fs::read_to_string(scratch.0.join("h.json")).unwrap()).unwrap();
-        assert_eq!(
-            history["events"].as_array().unwrap().last().unwrap()["type"],
-            "ExecutionAborted"
-        );
-    }
 }

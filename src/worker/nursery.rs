@@ -39,6 +39,8 @@ struct Inner {
     strangers: BTreeSet<i32>,
     /// The running tasks by their first process.
     tasks: BTreeMap<i32, Leader>,
+    /// When the first task started, in the kernel's ticks: older processes are not ours.
+    since: Option<u64>,
     next_mark: u64,
 }
 
@@ -94,7 +96,10 @@ impl Nursery {
             start: process(pid).map_or(0, |process| process.start),
             mark: format!("{MARK}={mark}"),
         };
-        self.inner().tasks.insert(pid, leader.clone());
+        let mut inner = self.inner();
+        inner.since.get_or_insert(leader.start);
+        inner.tasks.insert(pid, leader.clone());
+        drop(inner);
         leader
     }
 
@@ -201,6 +206,7 @@ impl Nursery {
         let seeds = all
             .iter()
             .filter(|process| process.parent == own && !inner.strangers.contains(&process.pid))
+            .filter(|process| inner.since.is_some_and(|since| process.start >= since))
             .map(|process| process.pid)
             .collect();
         reap(&all, &inner, own);
