@@ -21,9 +21,11 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
     };
     let mut output = String::new();
     for finding in findings {
-        let title = match &finding.location {
-            Some(location) => format!("{} at {location}", finding.message),
-            None => finding.message.clone(),
+        // For unreadable text AWS repeats the whole source in message and location; here the excerpt shows it.
+        let title = match (&finding.location, finding.message.split_once("\n at [Source: ")) {
+            (_, Some((message, _))) => message.to_owned(),
+            (Some(location), None) => format!("{} at {location}", finding.message),
+            (None, None) => finding.message.clone(),
         };
         let title = printable(&title);
         let group = Level::ERROR.primary_title(title.as_str()).id(finding.code);
