@@ -212,7 +212,7 @@ fn template(bencher: Bencher<'_, '_>, language: &str) {
         )
     }
     .expect("the template is right");
-    let make = || Payload::new(json!({"Execution": {"Name": "bench"}}));
+    let make = |_| Payload::new(json!({"Execution": {"Name": "bench"}}));
     let context = Context::new(&make);
     let entropy = RefCell::new(Entropy::new(1));
     let env = Env {

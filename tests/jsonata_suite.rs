@@ -213,7 +213,7 @@ fn our_layer_gives_what_the_engine_gives() {
         let bindings = Bindings::new().var("states", states);
         let options = Options::new().max_depth(500).max_steps(5_000_000).now(0);
         let bare = bare.evaluate_with(None, &bindings, &options);
-        let make = || Payload::new(context.clone());
+        let make = |_| Payload::new(context.clone());
         let env = Env {
             input: Payload::new(input),
             result: None,

@@ -26,7 +26,7 @@ fuzz_target!(|text: &str| {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return;
     };
-    let make = || Payload::new(json!({"Execution": {"Name": "e", "Input": {"a": 1}}, "State": {"Name": "s"}}));
+    let make = |_| Payload::new(json!({"Execution": {"Name": "e", "Input": {"a": 1}}, "State": {"Name": "s"}}));
     let context = Context::new(&make);
     let entropy = RefCell::new(Entropy::new(7));
     let env = Env {

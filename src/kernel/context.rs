@@ -13,6 +13,7 @@ use crate::model::history_event::StateType;
 use crate::model::payload::Payload;
 use crate::model::timestamp::Timestamp;
 use crate::query::env::Context;
+use crate::query::env::ContextForm;
 use crate::query::env::Env;
 use crate::query::env::Variables;
 
@@ -63,7 +64,7 @@ pub(super) fn with_env<T>(
     extra: &Extra,
     evaluate: impl FnOnce(&Env<'_>) -> T,
 ) -> T {
-    let make = || Payload::new(object(definition, core, frame, extra));
+    let make = |form| Payload::new(object(definition, core, frame, extra, form));
     let context = Context::new(&make);
     let scope = Scope { core, frame };
     let env = Env {
@@ -78,13 +79,15 @@ pub(super) fn with_env<T>(
 }
 
 /// Makes the context object, members in AWS's order (recorded).
-fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra) -> Value {
+fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra, form: ContextForm) -> Value {
     let start = core.start();
     let frame = core.frame(frame_id);
     let state = definition.state(frame.state);
     let mut execution = Map::new();
     execution.insert("Id".into(), Value::from(&*start.execution_arn));
-    execution.insert("Input".into(), start.input.value().clone());
+    if form == ContextForm::Whole {
+        execution.insert("Input".into(), start.input.value().clone());
+    }
     execution.insert("StartTime".into(), Value::from(time_text(core.started_at)));
     execution.insert("Name".into(), Value::from(&*start.name));
     execution.insert("RoleArn".into(), Value::from(&*start.role_arn));

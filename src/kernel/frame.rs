@@ -107,7 +107,7 @@ pub(super) struct Join {
 pub(super) struct MapRun {
     pub(super) arn: Arc<str>,
     pub(super) started: EventId,
-    /// The children's inputs, each with how many items it holds. Emptied as they start.
+    /// The children's inputs, each with how many items it holds. Kept until the end: a restart re-issues open ones.
     pub(super) inputs: Vec<(Payload, u64)>,
     pub(super) concurrency: u64,
     pub(super) next_index: u64,

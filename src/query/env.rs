@@ -38,22 +38,54 @@ pub struct Env<'a> {
 }
 
 /// The context object, made when it is first read and then kept.
+///
+/// It comes in two forms, because `Execution.Input` may be large and is seldom what an expression reads: a Map
+/// over many items would otherwise copy the whole input for each of them.
 pub struct Context<'a> {
-    made: OnceCell<Payload>,
-    make: &'a dyn Fn() -> Payload,
+    whole: OnceCell<Payload>,
+    light: OnceCell<Payload>,
+    make: &'a dyn Fn(ContextForm) -> Payload,
+}
+
+/// How much of the context object is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContextForm {
+    /// All of it.
+    Whole,
+    /// All but `Execution.Input`.
+    WithoutInput,
+}
+
+impl ContextForm {
+    /// Returns the form that a read of these members needs, outermost first; fewer than two names may be known.
+    pub fn for_members(first: Option<&str>, second: Option<&str>) -> Self {
+        match (first, second) {
+            (None, _) | (Some("Execution"), None | Some("Input")) => Self::Whole,
+            _ => Self::WithoutInput,
+        }
+    }
 }
 
 impl<'a> Context<'a> {
     /// Wraps the function that makes the object.
-    pub fn new(make: &'a dyn Fn() -> Payload) -> Self {
+    pub fn new(make: &'a dyn Fn(ContextForm) -> Payload) -> Self {
         Self {
-            made: OnceCell::new(),
+            whole: OnceCell::new(),
+            light: OnceCell::new(),
             make,
         }
     }
 
-    /// Returns the object.
+    /// Returns the whole object.
     pub fn get(&self) -> &Payload {
-        self.made.get_or_init(self.make)
+        self.whole.get_or_init(|| (self.make)(ContextForm::Whole))
+    }
+
+    /// Returns the object in the form that a read needs.
+    pub fn get_as(&self, form: ContextForm) -> &Payload {
+        match (form, self.whole.get()) {
+            (ContextForm::WithoutInput, None) => self.light.get_or_init(|| (self.make)(form)),
+            _ => self.get(),
+        }
     }
 }

@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn evaluate(template: &Template, input: Value) -> Result<Value, QueryError> {
-        let make = || Payload::new(json!({"Execution": {"Id": "arn", "Input": {}}, "State": {"Name": "S"}}));
+        let make = |_| Payload::new(json!({"Execution": {"Id": "arn", "Input": {}}, "State": {"Name": "S"}}));
         let env = Env {
             input: input.into(),
             result: None,

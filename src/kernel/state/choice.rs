@@ -23,7 +23,6 @@ use crate::model::timestamp::Timestamp;
 use crate::query::env::Env;
 use crate::query::jsonata::expression::unexpected_type;
 use crate::query::jsonpath::path::Path;
-use crate::query::jsonpath::path::Root;
 
 impl Cx<'_> {
     pub(super) fn choice(&mut self, frame: FrameId, state: &State, choice: &Choice) -> Result<(), Failure> {
@@ -106,7 +105,7 @@ fn holds(condition: &Condition, env: &Env<'_>, rule: usize) -> Result<bool, Fail
 }
 
 fn compare(variable: &Path, comparison: &Comparison, env: &Env<'_>) -> Result<bool, Failure> {
-    let root = root(variable, env);
+    let root = variable.root_payload(env);
     let found = root.as_ref().and_then(|root| variable.select(root.value()).ok());
     if let Comparison::IsPresent(want) = comparison {
         return Ok(found.is_some() == *want);
@@ -155,15 +154,6 @@ fn compare(variable: &Path, comparison: &Comparison, env: &Env<'_>) -> Result<bo
             }
         },
     })
-}
-
-/// Returns the value that the path starts from, shared.
-fn root(path: &Path, env: &Env<'_>) -> Option<Payload> {
-    match path.root() {
-        Root::Input => Some(env.input.clone()),
-        Root::Context => Some(env.context.get().clone()),
-        Root::Variable(name) => env.variables.get(name),
-    }
 }
 
 fn other(path: &Path, env: &Env<'_>) -> Result<Payload, Failure> {

@@ -13,7 +13,7 @@ use crate::query::intrinsic::FUNCTIONS;
 use crate::query::intrinsic::call::Call;
 
 fn call(text: &str, input: Value) -> Result<Value, QueryError> {
-    let make = || Payload::new(json!({"StateMachine": {"Id": "arn", "Name": "a-b"}}));
+    let make = |_| Payload::new(json!({"StateMachine": {"Id": "arn", "Name": "a-b"}}));
     let env = Env {
         input: input.into(),
         result: None,

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::model::entropy::Entropy;
 use crate::model::payload::Payload;
 use crate::model::timestamp::Timestamp;
+use crate::query::env::ContextForm;
 use crate::query::env::Env;
 use crate::query::jsonata::functions;
 use crate::query::jsonata::infinity;
@@ -155,19 +156,31 @@ impl Lens {
         if let Some(error_output) = &env.error_output {
             states.push(("errorOutput", error_output.value()));
         }
-        let reads_context = match self.reads.binding("states") {
-            Some(Read::Fields(fields)) => fields.contains_key("context"),
-            Some(Read::Whole) => true,
-            None => self.reads.every_binding(),
-        };
-        if reads_context {
-            states.push(("context", env.context.get().value()));
+        if let Some(form) = self.context_form() {
+            states.push(("context", env.context.get_as(form).value()));
         }
         Held {
             states,
             variables,
             hides_function,
         }
+    }
+
+    /// Returns how much of the context object the expression reads, if any.
+    fn context_form(&self) -> Option<ContextForm> {
+        let fields = match self.reads.binding("states") {
+            Some(Read::Fields(fields)) => fields,
+            Some(Read::Whole) => return Some(ContextForm::Whole),
+            None => return self.reads.every_binding().then_some(ContextForm::Whole),
+        };
+        let Read::Fields(members) = fields.get("context")? else {
+            return Some(ContextForm::Whole);
+        };
+        Some(match members.get("Execution") {
+            None => ContextForm::WithoutInput,
+            Some(Read::Fields(facts)) if !facts.contains_key("Input") => ContextForm::WithoutInput,
+            Some(_) => ContextForm::Whole,
+        })
     }
 
     /// Runs the engine, for the first time or again. The second value is the number of `null`s the engine wrote.
@@ -283,7 +296,7 @@ fn run_over<'a>(
 
 /// The time of an evaluation: that at which the state was entered, so that a replay repeats it.
 fn entered(env: &Env<'_>) -> i64 {
-    let context = env.context.get().value();
+    let context = env.context.get_as(ContextForm::WithoutInput).value();
     ["/State/EnteredTime", "/Execution/StartTime"]
         .iter()
         .find_map(|pointer| Timestamp::parse_rfc3339(context.pointer(pointer)?.as_str()?))

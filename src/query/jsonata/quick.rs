@@ -15,6 +15,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::model::payload::Payload;
+use crate::query::env::ContextForm;
 use crate::query::env::Env;
 use crate::query::jsonata::limits;
 use crate::query::jsonata::result;
@@ -232,7 +233,12 @@ impl Part {
                     Root::Input => env.input.value(),
                     Root::Result => env.result.as_ref()?.value(),
                     Root::ErrorOutput => env.error_output.as_ref()?.value(),
-                    Root::Context => env.context.get().value(),
+                    Root::Context => {
+                        let member = |index: usize| fields.get(index).map(|field| &**field);
+                        env.context
+                            .get_as(ContextForm::for_members(member(0), member(1)))
+                            .value()
+                    }
                     Root::Variable(index) => held.get(*index)?.value(),
                 };
                 for field in fields {

@@ -8,6 +8,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::model::payload::Payload;
+use crate::query::env::ContextForm;
 use crate::query::env::Env;
 use crate::query::error::CompileError;
 use crate::query::error::QueryError;
@@ -184,7 +185,7 @@ impl Path {
     pub(in crate::query) fn resolve<'e>(&self, env: &'e Env<'_>) -> Result<Found<'e>, PathFailure> {
         let root = match &self.root {
             Root::Input => env.input.value(),
-            Root::Context => env.context.get().value(),
+            Root::Context => env.context.get_as(self.context_form()).value(),
             Root::Variable(name) => {
                 let payload = env.variables.get(name).ok_or_else(|| not_assigned(name))?;
                 if self.is_root() {
@@ -199,6 +200,24 @@ impl Path {
             Cow::Borrowed(value) => Found::Borrowed(value),
             Cow::Owned(value) => Found::Owned(value),
         })
+    }
+
+    /// Returns the value that the path starts from, shared; nothing for a variable that nobody has assigned.
+    pub fn root_payload(&self, env: &Env<'_>) -> Option<Payload> {
+        match &self.root {
+            Root::Input => Some(env.input.clone()),
+            Root::Context => Some(env.context.get_as(self.context_form()).clone()),
+            Root::Variable(name) => env.variables.get(name),
+        }
+    }
+
+    fn context_form(&self) -> ContextForm {
+        let mut names = self.steps.list.iter().map_while(|step| match step {
+            Step::Name(name) => Some(&**name),
+            _ => None,
+        });
+        let first = names.next();
+        ContextForm::for_members(first, names.next())
     }
 
     /// The sentence for a variable that nobody has assigned, when that is the trouble.

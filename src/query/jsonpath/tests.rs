@@ -306,7 +306,7 @@ fn nonsense_is_refused() {
 fn evaluation_speaks_like_aws_and_shares_roots() {
     let input = Payload::new(json!({"a": 1}));
     let variable = Payload::new(json!([7]));
-    let make = || Payload::new(json!({"State": {"Name": "S"}}));
+    let make = |_| Payload::new(json!({"State": {"Name": "S"}}));
     let variables = One(variable.clone());
     let mut env = Env {
         input: input.clone(),

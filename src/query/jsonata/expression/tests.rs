@@ -21,7 +21,7 @@ const INPUT: &str = r#"{"n": 41, "f": 1.5, "s": "text", "t": true, "z": null, "o
     "xs": [{"k": "a", "v": 1}, {"k": "b", "v": 2}]}"#;
 
 fn with_env<R>(ask: impl FnOnce(&Env<'_>) -> R) -> R {
-    let make = || Payload::new(json!({"State": {"Name": "S", "EnteredTime": "2026-09-01T00:00:01.250Z"}}));
+    let make = |_| Payload::new(json!({"State": {"Name": "S", "EnteredTime": "2026-09-01T00:00:01.250Z"}}));
     let variables = Assigned(BTreeMap::from([
         (
             "x",
