@@ -284,6 +284,38 @@ fn query_and_history() {
 }
 
 #[test]
+fn a_seed_repeats_all_chance() {
+    let scratch = Scratch::new("seed");
+    let parameters = json!({ "Id.$": "States.UUID()", "Name.$": "$$.Execution.Name" });
+    scratch.machine(json!({ "P": { "Type": "Pass", "Parameters": parameters, "End": true } }));
+    let run = |arguments: &[&str]| stdout(&scratch.run_with_input(&json!({}), arguments));
+    assert_eq!(run(&["--seed", "7"]), run(&["--seed", "7"]));
+    assert_ne!(run(&["--seed", "7"]), run(&["--seed", "8"]));
+    assert_ne!(run(&[]), run(&[]));
+    assert_eq!(run(&["--name", "mine"])["Name"], "mine");
+}
+
+#[test]
+fn a_machine_that_takes_too_long_times_out() {
+    let scratch = Scratch::new("machine-timeout");
+    scratch.write(
+        "m.asl.json",
+        &json!({
+            "TimeoutSeconds": 60,
+            "StartAt": "W",
+            "States": { "W": { "Type": "Wait", "Seconds": 300, "End": true } }
+        })
+        .to_string(),
+    );
+    let output = scratch.run(&["run", "m.asl.json", "--time", "skip"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("error: the execution timed out: States.Timeout"),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn time_can_be_skipped() {
     let scratch = Scratch::new("skip");
     scratch.machine(json!({
@@ -446,7 +478,8 @@ fn lambda_invoke_has_its_envelope() {
         "[[mapping]]\nresource = 'arn:aws:lambda:*:*:function:Echo'\ncommand = ['cat']\n",
     );
     let full = "arn:aws:lambda:us-east-1:123456789012:function:Echo";
-    for function in ["Echo", "Echo:live", "123456789012:function:Echo", full] {
+    let qualified = format!("{full}:live");
+    for function in ["Echo", "Echo:live", "123456789012:function:Echo", full, &qualified] {
         scratch.machine(json!({ "T": {
             "Type": "Task",
             "Resource": "arn:aws:states:::lambda:invoke",
@@ -457,6 +490,9 @@ fn lambda_invoke_has_its_envelope() {
         let expected = json!({ "ExecutedVersion": "$LATEST", "Payload": { "a": 1 }, "StatusCode": 200 });
         assert_eq!(stdout(&output), expected, "{function}");
     }
+    scratch.task(&qualified);
+    let output = scratch.run_with_input(&json!([1]), &["--map", "map.toml"]);
+    assert_eq!(stdout(&output), json!([1]));
 }
 
 #[test]
@@ -501,9 +537,9 @@ fn a_timeout_leaves_no_process() {
 fn a_cancelled_branch_leaves_no_process() {
     let scratch = Scratch::new("branch");
     let seconds = format!("3200.{}", std::process::id());
-    scratch.write("map.toml", &format!(
+    scratch.write("map.toml", 
         "[[mapping]]\nresource = '*Hydra'\ncommand = ['sh', 'hydra.sh']\n[[mapping]]\nresource = '*Fail'\ncommand = ['sh', '-c', 'cat ready > fifo; exit 1']\n"
-    ));
+    );
     scratch.write("hydra.sh", &(hydra(&seconds).replace("echo ready >&2", "cat fifo")));
     scratch.write("ready", "ready");
     assert!(

@@ -2,6 +2,7 @@
 //!
 //! The suite lies beside the repository; without it the test passes and says so.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,12 @@ use jlens_core::Bindings;
 use jlens_core::Expression;
 use jlens_core::Options;
 use serde_json::Value;
+use stepfn::model::entropy::Entropy;
+use stepfn::model::payload::Payload;
+use stepfn::query::env::Context;
+use stepfn::query::env::Env;
+use stepfn::query::env::NoVariables;
+use stepfn::query::jsonata::expression::FieldScope;
 
 /// Cases with half a surrogate pair, which no Rust string can hold.
 const NOT_APPLICABLE: [&str; 2] = [
@@ -111,19 +118,8 @@ fn judge(expression: &str, case: &Value, datasets: &BTreeMap<String, Value>) -> 
     }
 }
 
-#[test]
-fn the_engine_passes_the_official_suite() {
-    let suite = suite();
-    if !suite.is_dir() {
-        eprintln!("The JSONata suite is not at {}: nothing was tested.", suite.display());
-        return;
-    }
-    let mut datasets = BTreeMap::new();
-    for path in sorted(&suite.join("datasets")) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        datasets.insert(name, read(&path));
-    }
-    let (mut passed, mut total, mut failures) = (0, 0, Vec::new());
+/// Calls `visit` with the file and the expression of every applicable case, and the case.
+fn visit_cases(suite: &Path, mut visit: impl FnMut(&str, &str, &Value)) {
     for group in sorted(&suite.join("groups")) {
         for path in sorted(&group) {
             let file = format!(
@@ -144,15 +140,37 @@ fn the_engine_passes_the_official_suite() {
                     (_, Value::String(name)) => fs::read_to_string(group.join(name)).expect("an expression"),
                     _ => panic!("{file} holds no expression"),
                 };
-                total += 1;
-                match judge(&expression, &case, &datasets) {
-                    Ok(()) => passed += 1,
-                    Err(_) if EXPECTED_FAILURES.contains(&expression.as_str()) => {}
-                    Err(trouble) => failures.push(format!("{file}: {expression}\n    {trouble}")),
-                }
+                visit(&file, &expression, &case);
             }
         }
     }
+}
+
+fn read_datasets(suite: &Path) -> BTreeMap<String, Value> {
+    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    sorted(&suite.join("datasets"))
+        .iter()
+        .map(|path| (name(path), read(path)))
+        .collect()
+}
+
+#[test]
+fn the_engine_passes_the_official_suite() {
+    let suite = suite();
+    if !suite.is_dir() {
+        eprintln!("The JSONata suite is not at {}: nothing was tested.", suite.display());
+        return;
+    }
+    let datasets = read_datasets(&suite);
+    let (mut passed, mut total, mut failures) = (0, 0, Vec::new());
+    visit_cases(&suite, |file, expression, case| {
+        total += 1;
+        match judge(expression, case, &datasets) {
+            Ok(()) => passed += 1,
+            Err(_) if EXPECTED_FAILURES.contains(&expression) => {}
+            Err(trouble) => failures.push(format!("{file}: {expression}\n    {trouble}")),
+        }
+    });
     assert!(
         failures.is_empty(),
         "{} cases fail:\n{}",
@@ -160,4 +178,80 @@ fn the_engine_passes_the_official_suite() {
         failures.join("\n")
     );
     assert_eq!((passed, total), (APPLICABLE - EXPECTED_FAILURES.len(), APPLICABLE));
+}
+
+/// Every expression of the suite as a step after `$states.input`, by our layer and by the bare engine.
+#[test]
+fn our_layer_gives_what_the_engine_gives() {
+    let suite = suite();
+    if !suite.is_dir() {
+        eprintln!("The JSONata suite is not at {}: nothing was tested.", suite.display());
+        return;
+    }
+    let datasets = read_datasets(&suite);
+    let (mut compared, mut failures) = (0, Vec::new());
+    visit_cases(&suite, |file, expression, case| {
+        let differs_on_purpose = ["$eval", "$random", "$shuffle", "$pad", "$base64decode"]
+            .iter()
+            .any(|name| expression.contains(name));
+        if differs_on_purpose || case.get("timelimit").is_some() {
+            return;
+        }
+        let text = format!("$states.input.(\n{expression}\n)");
+        let parsed = stepfn::query::jsonata::expression::Expression::parse(&format!("{{%{text}%}}"), FieldScope::Input);
+        let Ok(ours) = parsed else {
+            return;
+        };
+        let input = match (case.get("data"), case.get("dataset")) {
+            (Some(data), _) => data.clone(),
+            (None, Some(Value::String(name))) => datasets[name].clone(),
+            _ => Value::Null,
+        };
+        let bare = Expression::compile(&text).expect("what our layer compiled");
+        let context = serde_json::json!({"State": {"EnteredTime": "1970-01-01T00:00:00Z"}});
+        let states = serde_json::json!({"input": input, "context": context});
+        let bindings = Bindings::new().var("states", states);
+        let options = Options::new().max_depth(500).max_steps(5_000_000).now(0);
+        let bare = bare.evaluate_with(None, &bindings, &options);
+        let make = || Payload::new(context.clone());
+        let env = Env {
+            input: Payload::new(input),
+            result: None,
+            error_output: None,
+            variables: &NoVariables,
+            context: &Context::new(&make),
+            entropy: &RefCell::new(Entropy::new(1)),
+        };
+        let ours = ours.evaluate(&env, "Output");
+        compared += 1;
+        let agree = match (&bare, &ours) {
+            (Ok(Some(bare)), Ok(ours)) => same(bare, ours),
+            (Ok(None), Err(error)) => {
+                let error = error.to_string();
+                error.ends_with("returned nothing (undefined).") || error.ends_with("unsupported result type.")
+            }
+            (Err(error), Err(ours)) => {
+                let is_limit = matches!(error.code(), "D1011" | "D1012" | "U1001" | "U1006");
+                is_limit
+                    || ours
+                        .to_string()
+                        .ends_with(&format!("{}: {}", error.code(), error.message()))
+            }
+            // The engine has no infinities; our layer has.
+            (Err(error), Ok(_)) => error.code() == "D1001",
+            _ => false,
+        };
+        if !agree {
+            failures.push(format!(
+                "{file}: {expression}\n    engine {bare:?}\n    ours   {ours:?}"
+            ));
+        }
+    });
+    assert!(
+        failures.is_empty(),
+        "{} cases differ:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    assert!(compared > 1_200, "only {compared} cases were compared");
 }

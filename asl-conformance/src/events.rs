@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use serde_json::json;
 use stepfn::model::history_event::HistoryEvent;
+use stepfn::model::id::EventId;
 
 use crate::matcher::Difference;
 use crate::matcher::Matcher;
@@ -65,11 +66,49 @@ pub fn compare(matcher: &Matcher<'_>, expected: &[Value], actual: &[Value], orde
             let kept = actual
                 .into_iter()
                 .filter(|event| kind(event) != "ParallelStateExited" || names.contains(&type_and_name(event)));
-            let (expected, actual) = (as_value(sorted(expected)), as_value(sorted(kept.collect())));
-            let mut matcher = matcher.clone().with_loose_ids();
-            matcher.diff(&expected, &actual, "$.events(sorted)")
+            let actual = sorted(kept.collect());
+            bag(matcher.clone().with_loose_ids(), &sorted(expected), actual)
         }
     }
+}
+
+/// Looks for an actual event for every expected one, the nearest first.
+fn bag(mut matcher: Matcher<'_>, expected: &[Value], mut actual: Vec<Value>) -> Difference {
+    for (index, wanted) in expected.iter().enumerate() {
+        let path = format!("$.events(sorted)[{index}]");
+        let mut first = None;
+        let mut found = None;
+        for (at, got) in actual.iter().enumerate() {
+            let mut attempt = matcher.clone();
+            match attempt.diff(wanted, got, &path) {
+                None => {
+                    found = Some((at, attempt));
+                    break;
+                }
+                Some(difference) if kind(wanted) == kind(got) => {
+                    first.get_or_insert(difference);
+                }
+                Some(_) => (),
+            }
+        }
+        let Some((at, attempt)) = found else {
+            return first.or_else(|| Some(format!("{path}: {} is missing", kind(wanted))));
+        };
+        actual.remove(at);
+        matcher = attempt;
+    }
+    let extra = actual.first()?;
+    Some(format!("$.events(sorted): unexpected {}", kind(extra)))
+}
+
+/// Returns the history with the newer of the two links described at `compare`.
+pub fn newer_history(history: &[HistoryEvent]) -> Vec<HistoryEvent> {
+    let newer = with_newer_links(&to_json(history));
+    let link = |(event, json): (&HistoryEvent, &Value)| HistoryEvent {
+        previous: EventId(number(json, "previousEventId")),
+        ..event.clone()
+    };
+    history.iter().zip(&newer).map(link).collect()
 }
 
 fn with_newer_links(events: &[Value]) -> Vec<Value> {

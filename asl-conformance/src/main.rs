@@ -1,4 +1,4 @@
-//! Runs conformance cases: `asl-conformance [--filter REGEX] [--floor N] [--full] [-v] DIR…`.
+//! Runs conformance cases: `asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [-v] DIR…`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use asl_conformance::report;
 use asl_conformance::runner::Options;
 use regex::Regex;
 
-const USAGE: &str = "usage: asl-conformance [--filter REGEX] [--floor N] [--full] [-v] DIR…";
+const USAGE: &str = "usage: asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [-v] DIR…";
 
 struct Arguments {
     dirs: Vec<PathBuf>,
@@ -72,6 +72,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
                     .map_err(|_| format!("--floor: `{number}` is not a number"))?;
             }
             "--full" => parsed.options.full = true,
+            "--replay" => parsed.options.replay = true,
             "-v" | "--verbose" => parsed.verbose = true,
             option if option.starts_with('-') => return Err(format!("`{option}` is not an option")),
             dir => {

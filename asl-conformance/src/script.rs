@@ -1,6 +1,6 @@
 //! Answers tasks from the member `tasks` of our own cases.
 //!
-//! `{state name: [{"succeed": value} | {"fail": {"error", "cause"}} | {"timeout": true} | {"silent": true}, …]}`,
+//! `{state name: [{"succeed": value} | {"succeed_text": n} | {"fail": {"error", "cause"}} | {"timeout": true} | {"silent": true}, …]}`,
 //! each with an optional `delay` and `heartbeats` (seconds after the start). The list is counted over all attempts
 //! of the state; the last entry repeats.
 
@@ -34,6 +34,9 @@ enum End {
     Timeout,
     Silent,
 }
+
+/// The longest text that a script may ask for.
+const TEXT_MAX: u64 = 10_000_000;
 
 impl Script {
     /// Reads the member `tasks`.
@@ -114,13 +117,24 @@ impl Tasks for Script {
 }
 
 fn read(attempt: &Value) -> Option<Attempt> {
-    let known = ["succeed", "fail", "timeout", "silent", "delay", "heartbeats"];
+    let known = [
+        "succeed",
+        "succeed_text",
+        "fail",
+        "timeout",
+        "silent",
+        "delay",
+        "heartbeats",
+    ];
     let map = attempt.as_object()?;
     if map.keys().any(|key| !known.contains(&key.as_str())) {
         return None;
     }
     let end = if let Some(value) = map.get("succeed") {
         End::Succeed(Payload::new(value.clone()))
+    } else if let Some(length) = map.get("succeed_text") {
+        let length = length.as_u64().filter(|length| *length <= TEXT_MAX)?;
+        End::Succeed(Payload::new("x".repeat(usize::try_from(length).ok()?).into()))
     } else if let Some(fail) = map.get("fail") {
         let member = |name: &str| fail.get(name).and_then(Value::as_str).map(str::to_owned);
         End::Fail(StatesError {

@@ -10,9 +10,16 @@ fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn replaying() -> Options {
+    Options {
+        replay: true,
+        ..Options::default()
+    }
+}
+
 #[test]
 fn our_own_cases_pass() {
-    let report = run_dirs(&[here().join("cases")], &Options::default());
+    let report = run_dirs(&[here().join("cases")], &replaying());
     assert!(report.failed.is_empty(), "{report}");
     assert_eq!(report.n_skipped(), 0, "{:?}", report.skipped);
     assert!(report.passed.len() >= 150, "{report}");
@@ -30,6 +37,6 @@ fn the_recorded_cases_pass_up_to_the_floor() {
         );
         return;
     }
-    let report = run_dirs(&[recorded], &Options::default());
+    let report = run_dirs(&[recorded], &replaying());
     assert!(report.passed.len() >= floor, "the floor is {floor}\n{report}");
 }

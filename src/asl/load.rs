@@ -421,7 +421,7 @@ mod tests {
                 "SCHEMA_VALIDATION_FAILED: The variable 'x' can not be assigned because an outer scope assigns it at /States/P/Branches[0]/States/B/Assign",
             ],
         );
-        check(&parallel(r#","Assign":{"y":1}"#, "y.$"), &[]);
+        check(&parallel(r#","Assign":{"y":1}"#, "y"), &[]);
         check(
             &parallel("", "states"),
             &[

@@ -74,10 +74,11 @@ pub(crate) fn read_argument(argument: &str) -> Result<String, CliError> {
 
 /// Returns the machine's name: the file's, without `.asl` and the format.
 pub(crate) fn machine_name(path: &Path) -> String {
-    let stem = path
-        .file_stem()
-        .map_or_else(|| "machine".into(), |stem| stem.to_string_lossy());
-    stem.strip_suffix(".asl").unwrap_or(&stem).to_owned()
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match stem.strip_suffix(".asl").unwrap_or(&stem) {
+        "" => "machine".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

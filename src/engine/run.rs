@@ -379,6 +379,9 @@ impl<'a> Engine<'a> {
                 self.deadlines.insert((new, number));
             }
             running.deadline = deadline;
+        } else if let (Some(stale), EventKind::TimePassed) = (deadline, kind) {
+            // A deadline that stays where it was would be met again and again.
+            self.deadlines.remove(&(stale, number));
         }
         let ended = match running.execution.status() {
             Status::New | Status::Running => None,

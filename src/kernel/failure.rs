@@ -109,6 +109,7 @@ impl Cx<'_> {
                 self.pause(frame, retrier, pause_millis);
                 return;
             }
+            let failing = self.core.frame(frame).cursor;
             let state_type = state.state_type();
             if matches!(state_type, StateType::Map | StateType::Parallel) {
                 self.chain(frame, HistoryEventKind::StateFailed { state: state_type });
@@ -117,7 +118,9 @@ impl Cx<'_> {
                 match self.divert(frame, catcher, &error) {
                     Ok(()) => return,
                     Err(again) => {
-                        // A catcher's own failure is not caught again by the same state (recorded).
+                        // A catcher's own failure is not caught again by the same state; its EvaluationFailed points at
+                        // the event that was to be caught (recorded).
+                        self.core.frame_mut(frame).evaluation_failed = Some(failing);
                         failure = again;
                         catch_allowed = false;
                         continue;

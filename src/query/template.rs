@@ -373,7 +373,7 @@ mod tests {
                 json!({"a": [{"b": 4}, "$.n", [{"c": 2}]]}),
             ),
             (json!({"all.$": "$", "id.$": "$$.Execution.Id", "v.$": "$x.a[1]"}), {
-                json!({"all": input.clone(), "id": "arn", "v": 8})
+                json!({"all": input, "id": "arn", "v": 8})
             }),
             (
                 json!({"k.$": "$.items[5]", "l.$": "$.items[5].a"}),

@@ -460,3 +460,6 @@ fn child_start(
         block,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,7 @@ impl MockConfig {
     pub fn parse(text: &str) -> Result<Self, MockConfigError> {
         let value: Value = serde_json::from_str(text).map_err(|error| MockConfigError::NotJson(error.to_string()))?;
         let root = object("/", &value)?;
-        only("/", root, &["StateMachines", "MockedResponses", "$schema"])?;
+        only("/", root, &["StateMachines", "MockedResponses"])?;
         let mut responses = BTreeMap::new();
         if let Some(value) = root.get("MockedResponses") {
             for (name, value) in object("/MockedResponses", value)? {
@@ -223,7 +223,10 @@ impl Tasks for MockTasks {
             });
         }
         kinds.push(match answer {
-            Answer::Return(output) => EventKind::TaskSucceeded { task: id, output },
+            Answer::Return(output) => EventKind::TaskSucceeded {
+                task: id,
+                output: result_of(&task.resource_arn, output),
+            },
             Answer::Throw(error) if error.name.as_deref() == Some("States.Timeout") => {
                 EventKind::TaskTimedOut { task: id, error }
             }
@@ -237,6 +240,17 @@ impl Tasks for MockTasks {
 /// Tells whether a resource answers twice: the service accepts the request, somebody gives the result later.
 fn submits(resource: &str) -> bool {
     resource.ends_with(".waitForTaskToken") || resource.ends_with(".sync") || resource.ends_with(".sync:2")
+}
+
+/// A mock for Lambda is written as the response of `Invoke`; a Task that names the function itself gets its payload.
+fn result_of(resource: &str, output: Payload) -> Payload {
+    let is_function = resource.split(':').nth(2) == Some("lambda");
+    match output.value() {
+        Value::Object(response) if is_function && response.contains_key("StatusCode") => {
+            response.get("Payload").cloned().map_or(output, Payload::new)
+        }
+        _ => output,
+    }
 }
 
 /// The name is one that no `Catch` takes, so that a hole in the mocks cannot pass for a tested path.
@@ -421,6 +435,22 @@ mod tests {
         let reports = tasks.answer(&task("B", "arn:aws:states:::sqs:sendMessage.waitForTaskToken"));
         assert!(matches!(reports[1].kind, EventKind::TaskSubmitted { .. }));
         assert!(matches!(reports[2].kind, EventKind::TaskTimedOut { .. }));
+    }
+
+    #[test]
+    fn a_function_gives_the_payload_of_its_mocked_response() {
+        let text = r#"{"StateMachines": {"M": {"TestCases": {"T": {"A": "r"}}}},
+            "MockedResponses": {"r": {"0-9": {"Return": {"StatusCode": 200, "Payload": [1]}}}}}"#;
+        let mut tasks = MockConfig::parse(text).unwrap().test_case(None, "T").unwrap();
+        let mut result = |resource: &str| match tasks.answer(&task("A", resource)).pop().unwrap().kind {
+            EventKind::TaskSucceeded { output, .. } => output.text().to_owned(),
+            kind => panic!("{kind:?}"),
+        };
+        assert_eq!(result("arn:aws:lambda:us-east-1:111111111111:function:f"), "[1]");
+        assert_eq!(
+            result("arn:aws:states:::lambda:invoke"),
+            r#"{"StatusCode":200,"Payload":[1]}"#
+        );
     }
 
     #[test]

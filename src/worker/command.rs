@@ -19,22 +19,35 @@ pub fn matches(job: &Job) -> bool {
 }
 
 /// Returns the names under which a mapping may know the task: the resource, and the function of
-/// `lambda:invoke`.
+/// `lambda:invoke`; functions also without their qualifier.
 pub fn names(job: &Job) -> Vec<String> {
     let mut names = vec![job.resource.arn.to_string()];
+    if job.resource.family == TaskFamily::Lambda {
+        names.extend(without_qualifier(&job.resource.arn));
+    }
     if let Some(function) = invoked_function(job) {
         names.push(function.to_owned());
+        names.extend(without_qualifier(function));
         let (region, account) = (&job.site.region, &job.site.account);
-        let rest = match function.split(':').collect::<Vec<_>>().as_slice() {
+        let name = match function.split(':').collect::<Vec<_>>().as_slice() {
             [name] | [name, _] => Some(*name),
             [_, "function", name, ..] => Some(*name),
             _ => None,
         };
-        if let Some(name) = rest {
+        if let Some(name) = name {
             names.push(format!("arn:aws:lambda:{region}:{account}:function:{name}"));
         }
     }
     names
+}
+
+/// Returns a function's ARN without its version or alias, if it has one.
+fn without_qualifier(arn: &str) -> Option<String> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "lambda", _, _, "function", _, _] => Some(parts[..7].join(":")),
+        _ => None,
+    }
 }
 
 fn invoked_function(job: &Job) -> Option<&str> {

@@ -254,3 +254,28 @@ pub fn shorten(text: &str) -> String {
     let length = text.chars().count();
     text.chars().skip(length.saturating_sub(CAUSE_CHARS_MAX)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_bounded_and_keeps_the_end() {
+        let mut tail = Tail::default();
+        for n in 0..100_000 {
+            tail.push(format!("{n}\n").as_bytes());
+            assert!(tail.bytes.len() <= 2 * STDERR_BYTES_MAX);
+        }
+        let bytes = tail.bytes();
+        assert!(bytes.len() <= STDERR_BYTES_MAX);
+        assert!(bytes.ends_with(b"99998\n99999\n"));
+    }
+
+    #[test]
+    fn a_long_cause_keeps_its_end() {
+        let cause = shorten(&format!("{}end", "é".repeat(CAUSE_CHARS_MAX)));
+        assert_eq!(cause.chars().count(), CAUSE_CHARS_MAX);
+        assert!(cause.ends_with("éend"));
+        assert_eq!(shorten("short"), "short");
+    }
+}

@@ -190,8 +190,7 @@ fn range(given: &Given) -> Result<Option<Value>, Error> {
     if steps < 0.0 {
         return Ok(None);
     }
-    // Also true of what is not a number.
-    if !(steps < limits::RANGE_ITEMS as f64) {
+    if steps.is_nan() || steps >= limits::RANGE_ITEMS as f64 {
         return Err(limits::too_much());
     }
     let mut items: Vec<Value> = (0..=steps as usize)

@@ -42,6 +42,7 @@ pub(super) struct Lens {
     draws: bool,
     shuffles: bool,
     tells_time: bool,
+    compares_all: bool,
     divides: bool,
     /// Where a number may come out that is not finite.
     operators: Vec<Operator>,
@@ -72,7 +73,8 @@ impl Lens {
             reads: direct.reads_with(&bindings),
             draws: names.iter().any(|name| functions::draws(name)),
             shuffles: names_any(&["shuffle"]),
-            tells_time: names_any(&["now", "millis"]),
+            compares_all: names_any(&["distinct"]),
+            tells_time: names_any(&["now", "millis", "toMillis"]),
             divides: survey
                 .operators
                 .iter()
@@ -177,7 +179,7 @@ impl Lens {
         held: &Held<'_>,
         first: bool,
     ) -> Result<(Option<Value>, usize), Error> {
-        let mut options = limits::options();
+        let mut options = limits::options(self.compares_all);
         if self.tells_time {
             options = options.now(entered(env));
         }

@@ -13,6 +13,8 @@ use crate::query::error::QueryError;
 pub(super) const NESTING: usize = 100;
 /// The most items of an array: `[1..873782]` is the largest that AWS was seen to hold.
 pub(super) const ITEMS: usize = 873_782;
+/// The most items of an array where `$distinct` is called, which compares each with each and cannot be stopped.
+const DISTINCT_ITEMS: usize = 50_000;
 /// The most items of `$range`, between 200,000 (accepted) and 500,000 (refused).
 pub(super) const RANGE_ITEMS: usize = 436_891;
 /// The most bytes of a text: 2^22 characters are accepted, 2^23 refused.
@@ -24,7 +26,7 @@ const DEPTH: usize = 500;
 /// Steps of evaluation: about half a second of work.
 const STEPS: u64 = 5_000_000;
 /// Stops what takes long in few steps, such as making long texts over and over.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(1);
 
 /// The code of errors that AWS reports without one.
 pub(super) const NO_CODE: &str = "none";
@@ -34,13 +36,13 @@ const INTERNAL: &str = "internal";
 const SIZE: &str = "U1001";
 
 /// Returns the engine's options, without clock and seed.
-pub(super) fn options() -> Options {
+pub(super) fn options(compares_all: bool) -> Options {
     Options::new()
         .max_depth(DEPTH)
         .max_steps(STEPS)
         .timeout(TIME)
         .max_string_length(TEXT)
-        .max_array_length(ITEMS)
+        .max_array_length(if compares_all { DISTINCT_ITEMS } else { ITEMS })
         .max_result_size(RESULT)
 }
 

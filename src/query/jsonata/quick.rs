@@ -4,16 +4,19 @@
 //! something else comes along it gives up, and the engine decides. What it passes on is the payload's own value.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jlens_core::Node;
 use jlens_core::NodeKind;
 use jlens_core::ast::Attrs;
 use jlens_core::ast::BinaryOp;
 use jlens_core::stack::grow;
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::model::payload::Payload;
 use crate::query::env::Env;
+use crate::query::jsonata::limits;
 use crate::query::jsonata::result;
 
 /// Whole numbers up to here are printed digit by digit.
@@ -33,6 +36,9 @@ enum Part {
     Path(Root, Vec<Box<str>>),
     Binary(BinaryOp, Box<(Self, Self)>),
     Choice(Box<(Self, Self, Self)>),
+    /// Items, and whether each is itself written as an array.
+    Array(Vec<(Self, bool)>),
+    Object(Vec<(Box<str>, Self)>),
 }
 
 /// Where a path starts.
@@ -146,6 +152,29 @@ impl Part {
                     Box::new((Self::compile(lhs, variables)?, Self::compile(rhs, variables)?)),
                 )
             }
+            NodeKind::Array { items } => {
+                let mut parts = Vec::with_capacity(items.len());
+                for item in items {
+                    parts.push((
+                        Self::compile(item, variables)?,
+                        matches!(item.kind, NodeKind::Array { .. }),
+                    ));
+                }
+                Self::Array(parts)
+            }
+            NodeKind::Object { pairs } => {
+                let mut names = BTreeSet::new();
+                let mut fields = Vec::with_capacity(pairs.len());
+                for (key, value) in pairs {
+                    match &key.kind {
+                        NodeKind::String { value: name } if is_plain(key) && names.insert(name) => {
+                            fields.push((Box::from(name.as_str()), Self::compile(value, variables)?));
+                        }
+                        _ => return None,
+                    }
+                }
+                Self::Object(fields)
+            }
             NodeKind::Condition {
                 condition,
                 then,
@@ -225,6 +254,24 @@ impl Part {
                 Value::Bool(false) => parts.2.evaluate(env, held),
                 _ => None,
             },
+            Self::Array(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for (item, is_written) in items {
+                    match item.evaluate(env, held)?.into_owned() {
+                        // What is not written as an array is flattened.
+                        Value::Array(inner) if !is_written => values.extend(inner),
+                        value => values.push(value),
+                    }
+                }
+                (values.len() <= limits::ITEMS).then(|| Cow::Owned(Value::Array(values)))
+            }
+            Self::Object(fields) => {
+                let mut object = Map::with_capacity(fields.len());
+                for (name, field) in fields {
+                    object.insert(name.to_string(), field.evaluate(env, held)?.into_owned());
+                }
+                Some(Cow::Owned(Value::Object(object)))
+            }
         }
     }
 }

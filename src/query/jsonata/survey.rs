@@ -138,10 +138,8 @@ impl Survey {
         if self.known_names.insert(name.to_owned()) {
             self.names.push(name.to_owned());
         }
-        if !scopes.binds(name)
-            && !(called && functions::is_function(name))
-            && self.known_variables.insert(name.to_owned())
-        {
+        let is_own = scopes.binds(name) || called && functions::is_function(name);
+        if !is_own && self.known_variables.insert(name.to_owned()) {
             self.variables.push(name.to_owned());
         }
     }
