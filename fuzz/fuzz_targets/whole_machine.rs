@@ -1,4 +1,5 @@
-//! Any machine (text, a NUL, input) runs to an end or to the step limit; its journal replays to the same history.
+//! Any machine (text, a NUL, input) runs to an end or to the step limit; its journal replays to the same history, over a
+//! snapshot, too.
 #![no_main]
 
 use std::sync::Arc;
@@ -82,9 +83,15 @@ fuzz_target!(|data: &str| {
     };
     let outcome = run_with(&definition, start, Timestamp(0), &mut Fickle(0), STEPS_MAX);
     let mut replayed = Record::default();
-    let mut execution = Execution::new(definition);
-    for event in &outcome.journal {
-        execution.advance(event, &mut replayed).expect("what was accepted is accepted again");
+    let mut execution = Execution::new(Arc::clone(&definition));
+    for (number, event) in outcome.journal.iter().enumerate() {
+        if number == outcome.journal.len() / 2 && number > 0 {
+            execution =
+                Execution::restore(Arc::clone(&definition), &execution.snapshot()).expect("a snapshot is readable");
+        }
+        execution
+            .advance(event, &mut replayed)
+            .expect("what was accepted is accepted again");
     }
     assert_eq!(replayed.0, outcome.history);
     assert_eq!(execution.status(), &outcome.status);
