@@ -295,6 +295,15 @@ fn refuse_top_level(node: &Node, name: &str, findings: &mut Findings) {
     findings.push((node.span.start, message));
 }
 
+/// Tells whether `$states` lacks this member in such a field.
+fn is_missing(member: &str, scope: FieldScope) -> bool {
+    match member {
+        "errorOutput" => scope != FieldScope::ErrorOutput,
+        "result" => scope != FieldScope::Result,
+        _ => false,
+    }
+}
+
 /// Finds what may stand nowhere.
 fn anywhere(node: &Node, scope: FieldScope, findings: &mut Findings) {
     grow(|| {
@@ -307,10 +316,9 @@ fn anywhere(node: &Node, scope: FieldScope, findings: &mut Findings) {
                     && let NodeKind::Variable { name } = &first.kind
                     && let NodeKind::Name { name: member } = &second.kind
                     && name == STATES
-                    && member == "errorOutput"
-                    && scope != FieldScope::ErrorOutput
+                    && is_missing(member, scope)
                 {
-                    let message = "Field '$states.errorOutput' does not exist.".to_owned();
+                    let message = format!("Field '$states.{member}' does not exist.");
                     findings.push((first.span.start, message));
                 }
             }

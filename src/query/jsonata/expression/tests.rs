@@ -296,6 +296,10 @@ fn creation_refuses_what_aws_refuses() {
     for (text, wanted) in refused {
         assert_eq!(parse(text, FieldScope::Result).map(|_| ()), Err(wanted), "{text}");
     }
+    let wanted = "UNSUPPORTED_JSONATA_EXPRESSION: Field '$states.result' does not exist.".to_owned();
+    for scope in [FieldScope::Input, FieldScope::ErrorOutput] {
+        assert_eq!(parse("$states.result.x", scope).map(|_| ()), Err(wanted.clone()));
+    }
     let unparsable = [
         ("a[1,2)", r#"Expected "]", got ",""#),
         (
