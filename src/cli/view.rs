@@ -19,7 +19,6 @@ use crate::cli::places::Places;
 use crate::cli::places::Visit;
 use crate::engine::observer::Observer;
 use crate::model::history_event::HistoryEvent;
-use crate::model::history_event::HistoryEventKind;
 use crate::model::history_event::StateType;
 use crate::model::id::EventId;
 use crate::model::timestamp::Timestamp;
@@ -185,7 +184,7 @@ impl Observer for View {
     fn history(&mut self, event: &HistoryEvent, is_child: bool) {
         // A child's events have ids of their own; the whole child is one step of its Map.
         if is_child {
-            if ends_execution(&event.kind)
+            if event.kind.ends_execution()
                 && let Some(change) = self.places.child_ended()
             {
                 self.show(&change);
@@ -226,16 +225,6 @@ impl Observer for View {
             live.bars.insert(id, bar);
         }
     }
-}
-
-fn ends_execution(kind: &HistoryEventKind) -> bool {
-    matches!(
-        kind,
-        HistoryEventKind::ExecutionSucceeded { .. }
-            | HistoryEventKind::ExecutionFailed(_)
-            | HistoryEventKind::ExecutionTimedOut(_)
-            | HistoryEventKind::ExecutionAborted(_)
-    )
 }
 
 /// Gives a live line its text.

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::asl::definition::Definition;
-use crate::asl::definition::MapMode;
 use crate::asl::definition::StateKind;
 use crate::engine::clock::Clock;
 use crate::engine::observer::Observer;
@@ -27,9 +26,7 @@ use crate::kernel::event::Status;
 use crate::kernel::execution::Execution;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
-use crate::model::id::BlockId;
 use crate::model::id::ChildId;
-use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
@@ -418,7 +415,8 @@ impl<'a> Engine<'a> {
                 let Some(parent) = self.running.get_mut(&number) else {
                     return;
                 };
-                let start = child_start(&self.definition, parent, state, block, name, input);
+                let seed = parent.chance.next_u64();
+                let start = parent.start.of_child(&self.definition, state, block, name, input, seed);
                 self.begin(start, Some((number, child)));
             }
             Command::StopChild { child } => {
@@ -497,43 +495,6 @@ impl<'a> Engine<'a> {
         self.open.insert(key, Open { cancel: Some(sender) });
         self.jobs
             .spawn(worker::carry_out(job, number, self.sender.clone(), cancel));
-    }
-}
-
-/// Returns the facts of a Distributed Map's child, as `sim` gives them.
-fn child_start(
-    definition: &Definition,
-    parent: &mut Running,
-    state: StateId,
-    block: BlockId,
-    name: Arc<str>,
-    input: Payload,
-) -> Start {
-    let facts = &parent.start;
-    let state = definition.state(state);
-    let (label, express) = match &state.kind {
-        StateKind::Map(map) => (
-            map.label.as_ref().unwrap_or(&state.name),
-            map.mode == MapMode::Distributed { express: true },
-        ),
-        _ => (&state.name, false),
-    };
-    // A child of a child still belongs to the one machine.
-    let machine = facts.state_machine_name.split('/').next().unwrap_or_default();
-    let machine_arn = facts.state_machine_arn.split('/').next().unwrap_or_default();
-    let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
-    let kind = if express { "express" } else { "execution" };
-    Start {
-        execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
-        name,
-        state_machine_arn: format!("{machine_arn}/{label}").into(),
-        state_machine_name: format!("{machine}/{label}").into(),
-        role_arn: Arc::clone(&facts.role_arn),
-        input,
-        seed: parent.chance.next_u64(),
-        quotas: facts.quotas,
-        synchronous: false,
-        block,
     }
 }
 

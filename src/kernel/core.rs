@@ -107,7 +107,7 @@ impl Cx<'_> {
             return self.core.last_event;
         }
         let id = EventId(self.core.last_event.0 + 1);
-        if id.0 >= HISTORY_EVENTS_MAX && self.core.quotas() == Quotas::Aws && !ends_execution(&kind) {
+        if id.0 >= HISTORY_EVENTS_MAX && self.core.quotas() == Quotas::Aws && !kind.ends_execution() {
             let error = StatesError::new(
                 "States.Runtime",
                 "The execution reached the maximum number of history events (25000).",
@@ -231,14 +231,4 @@ impl Cx<'_> {
     pub(super) fn state(&self, frame: FrameId) -> &State {
         self.definition.state(self.core.frame(frame).state)
     }
-}
-
-fn ends_execution(kind: &HistoryEventKind) -> bool {
-    matches!(
-        kind,
-        HistoryEventKind::ExecutionSucceeded { .. }
-            | HistoryEventKind::ExecutionFailed(_)
-            | HistoryEventKind::ExecutionTimedOut(_)
-            | HistoryEventKind::ExecutionAborted(_)
-    )
 }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::asl::definition::Definition;
+use crate::asl::definition::MapMode;
+use crate::asl::definition::StateKind;
 use crate::model::history_event::HistoryEvent;
 use crate::model::id::BlockId;
 use crate::model::id::ChildId;
@@ -105,6 +108,46 @@ pub struct Start {
     pub synchronous: bool,
     /// The block to run: 0, or a Distributed Map's block for a child execution.
     pub block: BlockId,
+}
+
+impl Start {
+    /// Returns the facts of a Distributed Map's child: `…:execution:Machine/Label:name` of
+    /// `…:stateMachine:Machine/Label`.
+    pub fn of_child(
+        &self,
+        definition: &Definition,
+        state: StateId,
+        block: BlockId,
+        name: Arc<str>,
+        input: Payload,
+        seed: u64,
+    ) -> Self {
+        let state = definition.state(state);
+        let (label, express) = match &state.kind {
+            StateKind::Map(map) => (
+                map.label.as_ref().unwrap_or(&state.name),
+                map.mode == MapMode::Distributed { express: true },
+            ),
+            _ => (&state.name, false),
+        };
+        // A child of a child still belongs to the one machine.
+        let machine = self.state_machine_name.split('/').next().unwrap_or_default();
+        let machine_arn = self.state_machine_arn.split('/').next().unwrap_or_default();
+        let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
+        let kind = if express { "express" } else { "execution" };
+        Self {
+            execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
+            name,
+            state_machine_arn: format!("{machine_arn}/{label}").into(),
+            state_machine_name: format!("{machine}/{label}").into(),
+            role_arn: Arc::clone(&self.role_arn),
+            input,
+            seed,
+            quotas: self.quotas,
+            synchronous: false,
+            block,
+        }
+    }
 }
 
 /// Something to be done outside.

@@ -171,6 +171,19 @@ pub enum HistoryEventKind {
     },
 }
 
+impl HistoryEventKind {
+    /// Tells whether nothing can come behind it, a redrive aside.
+    pub fn ends_execution(&self) -> bool {
+        matches!(
+            self,
+            Self::ExecutionSucceeded { .. }
+                | Self::ExecutionFailed(_)
+                | Self::ExecutionTimedOut(_)
+                | Self::ExecutionAborted(_)
+        )
+    }
+}
+
 impl HistoryEvent {
     /// Returns the API's `type`, for example `PassStateEntered`.
     pub fn type_name(&self) -> String {

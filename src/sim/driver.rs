@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::asl::definition::Definition;
-use crate::asl::definition::MapMode;
-use crate::asl::definition::StateKind;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
@@ -18,9 +16,7 @@ use crate::kernel::event::Status;
 use crate::kernel::execution::Execution;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
-use crate::model::id::BlockId;
 use crate::model::id::ChildId;
-use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
@@ -324,7 +320,8 @@ impl Driver<'_> {
                 let Some(run) = self.runs.get_mut(&id) else {
                     return;
                 };
-                let start = child_start(definition, run, state, block, name, input);
+                let seed = run.chance.next_u64();
+                let start = run.start.of_child(definition, state, block, name, input, seed);
                 let started = self.admit(start.clone(), Some((id, child)));
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.children.insert(child, started);
@@ -421,43 +418,6 @@ impl Outbox for Tray<'_> {
             None => self.observer.history(event),
             Some(arn) => self.observer.child_history(arn, event),
         }
-    }
-}
-
-/// Returns the facts of a child execution: `…:execution:Machine/Label:name` of `…:stateMachine:Machine/Label`.
-fn child_start(
-    definition: &Definition,
-    parent: &mut Run,
-    state: StateId,
-    block: BlockId,
-    name: Arc<str>,
-    input: Payload,
-) -> Start {
-    let facts = &parent.start;
-    let state = definition.state(state);
-    let (label, express) = match &state.kind {
-        StateKind::Map(map) => (
-            map.label.as_ref().unwrap_or(&state.name),
-            map.mode == MapMode::Distributed { express: true },
-        ),
-        _ => (&state.name, false),
-    };
-    // A child of a child still belongs to the one machine.
-    let machine = facts.state_machine_name.split('/').next().unwrap_or_default();
-    let machine_arn = facts.state_machine_arn.split('/').next().unwrap_or_default();
-    let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
-    let kind = if express { "express" } else { "execution" };
-    Start {
-        execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
-        name,
-        state_machine_arn: format!("{machine_arn}/{label}").into(),
-        state_machine_name: format!("{machine}/{label}").into(),
-        role_arn: Arc::clone(&facts.role_arn),
-        input,
-        seed: parent.chance.next_u64(),
-        quotas: facts.quotas,
-        synchronous: false,
-        block,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::asl::load;
+use crate::model::id::BlockId;
 use crate::model::quota::Quotas;
 use crate::sim::check;
 use serde_json::Value;
