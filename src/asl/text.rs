@@ -1,5 +1,7 @@
 //! Reads JSON text and keeps every place. The sentences are those of the reader AWS uses, Jackson.
 
+use std::cell::Cell;
+
 use serde_json::Number;
 
 use crate::asl::diagnostic::Diagnostic;
@@ -17,6 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Diagnostic> {
         at: 0,
         line: 1,
         line_start: 0,
+        mark: Cell::new((0, 1)),
     }
     .document()
 }
@@ -26,6 +29,8 @@ struct Reader<'t> {
     at: usize,
     line: u32,
     line_start: usize,
+    /// A byte offset and its column: the next column is counted from here, so that a long line is counted once.
+    mark: Cell<(usize, u32)>,
 }
 
 /// What may come next inside an open object or array.
@@ -248,8 +253,14 @@ impl Reader<'_> {
     }
 
     fn column(&self, at: usize) -> u32 {
-        let before = self.text.get(self.line_start..at).unwrap_or_default();
-        u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX)
+        let (from, column) = match self.mark.get() {
+            (offset, column) if self.line_start <= offset && offset <= at => (offset, column),
+            _ => (self.line_start, 1),
+        };
+        let between = self.text.get(from..at).unwrap_or_default();
+        let column = column.saturating_add(u32::try_from(between.chars().count()).unwrap_or(u32::MAX));
+        self.mark.set((at, column));
+        column
     }
 
     fn span_here(&self) -> Span {
