@@ -11,11 +11,18 @@ use serde_json::json;
 
 use crate::asl::load::Options;
 use crate::asl::load::compile;
+use crate::kernel::event::Command;
+use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::Illegal;
+use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
+use crate::kernel::execution::Execution;
+use crate::model::history_event::HistoryEvent;
 use crate::model::id::BlockId;
+use crate::model::id::TaskId;
 use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
@@ -420,4 +427,43 @@ fn a_task_result_flows_through_selector_and_paths() {
             SUCCEEDED {"n":1}
         "#]],
     );
+}
+
+/// Drops what it is given.
+struct Nowhere;
+
+impl Outbox for Nowhere {
+    fn command(&mut self, _: Command) {}
+    fn history(&mut self, _: HistoryEvent) {}
+}
+
+#[test]
+fn a_refused_event_changes_nothing() {
+    let definition = one(&task(&json!({}))).to_string();
+    let definition = Arc::new(compile(&definition, &Options::default()).expect("valid"));
+    let mut execution = Execution::new(definition);
+    let (early, late) = (Timestamp(1_000), Timestamp(2_000));
+    let event = |at, kind| Event { at, kind };
+    let stop = EventKind::Stop(StatesError::default());
+    assert_eq!(
+        execution.advance(&event(late, stop.clone()), &mut Nowhere),
+        Err(Illegal::Start)
+    );
+    let begin = EventKind::Start(start("{}"));
+    assert_eq!(execution.advance(&event(late, begin.clone()), &mut Nowhere), Ok(()));
+    let before = execution.snapshot();
+    let nobody = TaskId(9);
+    for (event, refusal) in [
+        (event(late, begin), Illegal::Start),
+        (event(early, EventKind::TimePassed), Illegal::TimeWentBack),
+        (
+            event(late, EventKind::TaskHeartbeat { task: nobody }),
+            Illegal::NoSuchTask(nobody),
+        ),
+    ] {
+        assert_eq!(execution.advance(&event, &mut Nowhere), Err(refusal));
+        assert_eq!(execution.snapshot(), before);
+    }
+    assert_eq!(execution.advance(&event(late, stop.clone()), &mut Nowhere), Ok(()));
+    assert_eq!(execution.advance(&event(late, stop), &mut Nowhere), Err(Illegal::Ended));
 }
