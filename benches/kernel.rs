@@ -24,6 +24,7 @@ use stepfn::model::id::BlockId;
 use stepfn::model::payload::Payload;
 use stepfn::model::quota::Quotas;
 use stepfn::model::timestamp::Timestamp;
+use stepfn::model::token::TokenKey;
 use stepfn::query::env::Context;
 use stepfn::query::env::Env;
 use stepfn::query::env::NoVariables;
@@ -71,6 +72,9 @@ fn run(definition: &Arc<Definition>, input: &Payload) -> u64 {
             input: input.clone(),
             seed: 1,
             quotas: Quotas::Off,
+            token_key: TokenKey::from_seed(1),
+            version_arn: None,
+            alias_arn: None,
             synchronous: false,
             block: BlockId(0),
         }),

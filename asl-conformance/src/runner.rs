@@ -18,6 +18,7 @@ use stepfn::model::payload::Payload;
 use stepfn::model::quota::Quotas;
 use stepfn::model::states_error::StatesError;
 use stepfn::model::timestamp::Timestamp;
+use stepfn::model::token::TokenKey;
 use stepfn::sim::check;
 use stepfn::sim::driver;
 use stepfn::sim::driver::Outcome;
@@ -355,6 +356,9 @@ fn start(case: &Case, express: bool) -> Result<Start, String> {
         input: input(case)?,
         seed: chance.next_u64(),
         quotas: Quotas::Aws,
+        token_key: TokenKey::from_seed(1),
+        version_arn: None,
+        alias_arn: None,
         synchronous: case.json.get("start").and_then(Value::as_str) == Some("sync"),
         block: BlockId(0),
     })

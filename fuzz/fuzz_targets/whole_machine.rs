@@ -20,6 +20,7 @@ use stepfn::model::payload::Payload;
 use stepfn::model::quota::Quotas;
 use stepfn::model::states_error::StatesError;
 use stepfn::model::timestamp::Timestamp;
+use stepfn::model::token::TokenKey;
 use stepfn::sim::driver::Report;
 use stepfn::sim::driver::Tasks;
 use stepfn::sim::driver::run_with;
@@ -78,6 +79,9 @@ fuzz_target!(|data: &str| {
         input: Payload::parse(input).unwrap_or_else(|_| Payload::new(json!({}))),
         seed: 1,
         quotas: Quotas::Aws,
+        token_key: TokenKey::from_seed(1),
+        version_arn: None,
+        alias_arn: None,
         synchronous: false,
         block: BlockId(0),
     };

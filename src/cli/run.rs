@@ -33,6 +33,7 @@ use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
+use crate::model::token::TokenKey;
 use crate::sim::mock_config::MockConfig;
 use crate::sim::mock_config::MockConfigError;
 use crate::sim::mock_config::MockTasks;
@@ -285,6 +286,9 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
         input,
         seed,
         quotas,
+        token_key: TokenKey::from_seed(seed),
+        version_arn: None,
+        alias_arn: None,
         synchronous: false,
         block: BlockId(0),
     })

@@ -17,6 +17,7 @@ use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
+use crate::model::token::TokenKey;
 
 /// Something that happened outside, with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +107,12 @@ pub struct Start {
     pub quotas: Quotas,
     /// Started by `StartSyncExecution`: its context has no `RedriveCount` (recorded).
     pub synchronous: bool,
+    /// The version that was asked for.
+    pub version_arn: Option<Arc<str>>,
+    /// The alias that was asked for.
+    pub alias_arn: Option<Arc<str>>,
+    /// What its task tokens are made from.
+    pub token_key: TokenKey,
     /// The block to run: 0, or a Distributed Map's block for a child execution.
     pub block: BlockId,
 }
@@ -144,6 +151,9 @@ impl Start {
             input,
             seed,
             quotas: self.quotas,
+            token_key: TokenKey::from_seed(seed),
+            version_arn: None,
+            alias_arn: None,
             synchronous: false,
             block,
         }
@@ -203,6 +213,19 @@ pub struct StartTask {
     pub role_arn: Option<Arc<str>>,
     /// The task token of `.waitForTaskToken` and activity tasks.
     pub token: Option<Arc<str>>,
+    /// How far it had come. Anything but `Scheduled` only in a command that was issued again.
+    pub progress: TaskProgress,
+}
+
+/// How far an open task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TaskProgress {
+    /// Nobody has it.
+    Scheduled,
+    /// A worker has it.
+    Started,
+    /// The service accepted the request; the answer comes by token or when the job ends.
+    Submitted,
 }
 
 /// Takes what the kernel puts out.

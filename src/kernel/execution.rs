@@ -152,6 +152,21 @@ impl Execution {
         self.core.last_event.0
     }
 
+    /// Tells whether work outside is open: tasks or child executions.
+    pub fn is_busy(&self) -> bool {
+        !self.core.tasks.is_empty() || !self.core.children.is_empty()
+    }
+
+    /// Returns the time of the last event.
+    pub fn now(&self) -> Timestamp {
+        self.core.now
+    }
+
+    /// Returns the facts it started with, once it has.
+    pub fn start_facts(&self) -> Option<&Start> {
+        self.core.start.as_ref()
+    }
+
     /// Returns the definition.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
@@ -193,12 +208,14 @@ impl Cx<'_> {
         self.core.started_at = self.core.now;
         self.core.entropy = std::cell::RefCell::new(Entropy::new(start.seed));
         self.core.start = Some(start.clone());
-        let (input, role_arn) = (start.input.clone(), start.role_arn.clone());
+        let input = start.input.clone();
         self.history(
             EventId::NONE,
             HistoryEventKind::ExecutionStarted {
                 input: input.clone(),
-                role_arn,
+                role_arn: start.role_arn.clone(),
+                version_arn: start.version_arn.clone(),
+                alias_arn: start.alias_arn.clone(),
             },
         );
         if start.block.0 == 0

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::kernel::event::TaskProgress;
 use crate::model::id::ChildId;
 use crate::model::id::EventId;
 use crate::model::id::StateId;
@@ -77,7 +78,7 @@ pub(super) enum Step {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct OpenTask {
     pub(super) task: TaskId,
-    pub(super) started: bool,
+    pub(super) progress: TaskProgress,
     pub(super) input: Payload,
     pub(super) timeout_seconds: Option<u64>,
     pub(super) heartbeat_seconds: Option<u64>,

@@ -78,6 +78,8 @@ pub enum HistoryEventKind {
     ExecutionStarted {
         input: Payload,
         role_arn: Arc<str>,
+        version_arn: Option<Arc<str>>,
+        alias_arn: Option<Arc<str>>,
     },
     ExecutionSucceeded {
         output: Payload,
@@ -224,9 +226,22 @@ impl HistoryEvent {
         use HistoryEventKind as K;
         let mut map = Map::new();
         let name = match &self.kind {
-            K::ExecutionStarted { input, role_arn } => {
+            K::ExecutionStarted {
+                input,
+                role_arn,
+                version_arn,
+                alias_arn,
+            } => {
                 put_text(&mut map, "input", input);
                 map.insert("roleArn".into(), Value::from(&**role_arn));
+                for (name, arn) in [
+                    ("stateMachineAliasArn", alias_arn),
+                    ("stateMachineVersionArn", version_arn),
+                ] {
+                    if let Some(arn) = arn {
+                        map.insert(name.into(), Value::from(&**arn));
+                    }
+                }
                 "executionStartedEventDetails".to_owned()
             }
             K::ExecutionSucceeded { output } => {

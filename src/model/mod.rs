@@ -4,7 +4,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(missing_docs)]
 
+pub mod arn;
 pub mod entropy;
+pub mod execution_record;
 pub mod history_event;
 pub mod id;
 pub mod payload;
@@ -12,3 +14,4 @@ pub mod quota;
 pub mod span;
 pub mod states_error;
 pub mod timestamp;
+pub mod token;

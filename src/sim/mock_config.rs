@@ -391,6 +391,7 @@ mod tests {
             heartbeat_seconds: None,
             role_arn: None,
             token: None,
+            progress: crate::kernel::event::TaskProgress::Scheduled,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
+use crate::model::token::TokenKey;
 use crate::sim::check::print_history;
 use crate::sim::check::replay_and_restore;
 use crate::sim::driver::Report;
@@ -103,6 +104,9 @@ fn start(input: &str) -> Start {
         input: Payload::parse(input).expect("JSON"),
         seed: 7,
         quotas: Quotas::Aws,
+        token_key: TokenKey::from_seed(1),
+        version_arn: None,
+        alias_arn: None,
         synchronous: false,
         block: BlockId(0),
     }

@@ -14,6 +14,7 @@ use crate::kernel::data_flow::Completion;
 use crate::kernel::event::Command;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
+use crate::kernel::event::TaskProgress;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::Frame;
 use crate::kernel::frame::FrameId;
@@ -44,6 +45,7 @@ pub(in crate::kernel) fn command(state: &State, frame: &Frame, open: &OpenTask) 
         heartbeat_seconds: open.heartbeat_seconds,
         role_arn: open.role_arn.clone(),
         token: open.token.clone(),
+        progress: open.progress,
     }
 }
 
@@ -51,7 +53,8 @@ impl Cx<'_> {
     pub(super) fn task(&mut self, frame: FrameId, task: &Task) -> Result<(), Failure> {
         let has_token =
             task.resource.pattern == Pattern::WaitForTaskToken || matches!(task.resource.family, TaskFamily::Activity);
-        let token: Option<Arc<str>> = has_token.then(|| Arc::from(self.core.entropy.borrow_mut().uuid()));
+        let next = TaskId(self.core.last_task + 1);
+        let token: Option<Arc<str>> = has_token.then(|| Arc::from(self.core.start().token_key.token(next)));
         let visible = token
             .clone()
             .filter(|_| task.resource.pattern == Pattern::WaitForTaskToken);
@@ -81,7 +84,7 @@ impl Cx<'_> {
         let id = TaskId(self.core.last_task);
         let mut open = OpenTask {
             task: id,
-            started: false,
+            progress: TaskProgress::Scheduled,
             input,
             timeout_seconds,
             heartbeat_seconds,
@@ -122,6 +125,9 @@ impl Cx<'_> {
                 output: output.clone(),
             },
         );
+        if let Step::Task(open) = &mut self.core.frame_mut(frame).step {
+            open.progress = TaskProgress::Submitted;
+        }
         self.restart_heartbeat(frame);
     }
 
@@ -233,10 +239,10 @@ impl Cx<'_> {
         let Step::Task(open) = &mut self.core.frame_mut(frame).step else {
             return;
         };
-        if open.started {
+        if open.progress != TaskProgress::Scheduled {
             return;
         }
-        open.started = true;
+        open.progress = TaskProgress::Started;
         let family = task.resource.family.clone();
         if family == TaskFamily::Activity {
             let mut open = open.clone();

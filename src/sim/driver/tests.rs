@@ -4,6 +4,7 @@ use super::*;
 use crate::asl::load;
 use crate::model::id::BlockId;
 use crate::model::quota::Quotas;
+use crate::model::token::TokenKey;
 use crate::sim::check;
 use serde_json::Value;
 use serde_json::json;
@@ -50,6 +51,9 @@ fn start(input: Value) -> Start {
         input: input.into(),
         seed: 7,
         quotas: Quotas::Aws,
+        token_key: TokenKey::from_seed(1),
+        version_arn: None,
+        alias_arn: None,
         synchronous: false,
         block: BlockId(0),
     }
