@@ -27,4 +27,6 @@ pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod engine;
 #[cfg(feature = "runtime")]
+pub mod store;
+#[cfg(feature = "runtime")]
 pub mod worker;

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Lowest first. A room may name itself and the rooms before it.
-const FLOORS: &[&str] = &["model", "query", "asl", "kernel", "sim", "worker", "engine", "cli"];
+const FLOORS: &[&str] = &[
+    "model", "query", "asl", "kernel", "sim", "store", "worker", "engine", "api", "cli",
+];
 
 /// The rooms without clock, files, threads and chance.
 const PURE: &[&str] = &["model", "query", "asl", "kernel", "sim"];

@@ -1,0 +1,11 @@
+//! The durable store: one SQLite file in WAL mode.
+//!
+//! One thread writes and groups what is queued into commits; another moves the log into the file; readers have
+//! connections of their own. `sqlite3 -readonly` may read along.
+
+mod open;
+mod read;
+mod schema;
+mod write;
+
+pub use open::SqliteStore;

@@ -1,0 +1,214 @@
+//! The one thread that writes.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+use rusqlite::params;
+
+use crate::store::Done;
+use crate::store::StoreError;
+use crate::store::change::Change;
+use crate::store::change::Transition;
+use crate::store::encode;
+use crate::store::sqlite::schema::chunk_id;
+
+/// Batches in one commit, at most.
+const BATCHES_MAX: usize = 1_024;
+/// Bytes in one commit, about.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What `submit` hands to the thread: everything is text already, so that the thread only writes.
+pub(super) struct Batch {
+    changes: Vec<Encoded>,
+    n_bytes: usize,
+    done: Done,
+}
+
+enum Encoded {
+    Plain(Change),
+    Transition {
+        transition: Box<Transition>,
+        facts: Option<String>,
+        history: String,
+        n_events: usize,
+    },
+}
+
+impl Batch {
+    pub(super) fn new(changes: Vec<Change>, done: Done) -> Self {
+        let mut n_bytes = 0;
+        let changes = changes
+            .into_iter()
+            .map(|change| match change {
+                Change::Transition(mut transition) => {
+                    let history = encode::history(&transition.history);
+                    let n_events = std::mem::take(&mut transition.history).len();
+                    let is_first = transition.record.version == 1;
+                    let facts = is_first.then(|| {
+                        serde_json::to_string(&*transition.record.facts).expect("facts are made of plain members")
+                    });
+                    n_bytes += history.len()
+                        + transition.journal.len()
+                        + transition.snapshot.as_ref().map_or(0, Vec::len)
+                        + transition.record.input.len();
+                    Encoded::Transition {
+                        transition,
+                        facts,
+                        history,
+                        n_events,
+                    }
+                }
+                other => Encoded::Plain(other),
+            })
+            .collect();
+        Self { changes, n_bytes, done }
+    }
+
+    pub(super) fn refuse(self, error: StoreError) {
+        (self.done)(Err(error));
+    }
+}
+
+/// Writes what comes until the queue is closed. After a failed commit everything is refused.
+pub(super) fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Batch>, n_queued: &AtomicUsize) {
+    let mut stopped: Option<StoreError> = None;
+    while let Ok(first) = queue.recv() {
+        let mut n_bytes = first.n_bytes;
+        let mut group = vec![first];
+        while group.len() < BATCHES_MAX
+            && n_bytes < BYTES_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            n_bytes += next.n_bytes;
+            group.push(next);
+        }
+        n_queued.fetch_sub(group.len(), Ordering::Relaxed);
+        if stopped.is_none()
+            && let Err(error) = commit(&mut connection, &group)
+        {
+            stopped = Some(StoreError::Stopped(error.to_string().into()));
+        }
+        for batch in group {
+            match &stopped {
+                None => (batch.done)(Ok(())),
+                Some(error) => batch.refuse(error.clone()),
+            }
+        }
+    }
+}
+
+fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for change in group.iter().flat_map(|batch| &batch.changes) {
+        match change {
+            Encoded::Plain(Change::PutDefinition { hash, text }) => {
+                transaction
+                    .prepare_cached("INSERT OR IGNORE INTO definition (hash, text) VALUES (?1, ?2)")?
+                    .execute(params![hash, text])?;
+            }
+            Encoded::Plain(Change::PutResource(resource)) => {
+                transaction
+                    .prepare_cached("INSERT OR REPLACE INTO resource (kind, key, value) VALUES (?1, ?2, ?3)")?
+                    .execute(params![resource.kind, resource.key, resource.value.to_string()])?;
+            }
+            Encoded::Plain(Change::DeleteResource { kind, key }) => {
+                transaction
+                    .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND key = ?2")?
+                    .execute(params![kind, key])?;
+            }
+            Encoded::Plain(Change::Transition(_)) => unreachable!("transitions are encoded by `Batch::new`"),
+            Encoded::Transition {
+                transition,
+                facts,
+                history,
+                n_events,
+            } => write_transition(&transaction, transition, facts.as_deref(), history, *n_events as u64)?,
+        }
+    }
+    transaction.commit()
+}
+
+fn write_transition(
+    connection: &Connection,
+    transition: &Transition,
+    facts: Option<&str>,
+    history: &str,
+    n_new: u64,
+) -> rusqlite::Result<()> {
+    let record = &transition.record;
+    let id = record.id.0;
+    let n_changed = match facts {
+        Some(facts) => connection
+            .prepare_cached(
+                "INSERT INTO execution (id, arn, machine_arn, map_run_arn, status, started, stopped, facts, input, \
+                 output, error, cause, redrive_count, redriven, version, n_events, deadline, busy) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            )?
+            .execute(params![
+                id,
+                record.facts.arn,
+                record.facts.machine_arn,
+                record
+                    .facts
+                    .child_of
+                    .as_ref()
+                    .map(|child| Arc::clone(&child.map_run_arn)),
+                record.status.as_str(),
+                record.facts.started.0,
+                record.stopped.map(|at| at.0),
+                facts,
+                record.input,
+                record.output,
+                record.error,
+                record.cause,
+                record.redrive_count,
+                record.redriven.map(|at| at.0),
+                record.version,
+                record.n_events,
+                transition.deadline.map(|at| at.0),
+                transition.is_busy,
+            ])?,
+        None => connection
+            .prepare_cached(
+                "UPDATE execution SET status = ?2, stopped = ?3, output = ?4, error = ?5, cause = ?6, \
+                 redrive_count = ?7, redriven = ?8, version = ?9, n_events = ?10, deadline = ?11, busy = ?12 \
+                 WHERE id = ?1 AND version = ?9 - 1",
+            )?
+            .execute(params![
+                id,
+                record.status.as_str(),
+                record.stopped.map(|at| at.0),
+                record.output,
+                record.error,
+                record.cause,
+                record.redrive_count,
+                record.redriven.map(|at| at.0),
+                record.version,
+                record.n_events,
+                transition.deadline.map(|at| at.0),
+                transition.is_busy,
+            ])?,
+    };
+    if n_changed != 1 {
+        // Another writer, or a step that was left out: nothing that follows could be trusted.
+        return Err(rusqlite::Error::StatementChangedRows(n_changed));
+    }
+    connection
+        .prepare_cached("INSERT INTO chunk (id, first_event, n_events, journal, history) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            chunk_id(id, record.version),
+            record.n_events + 1 - n_new,
+            n_new,
+            transition.journal,
+            history
+        ])?;
+    if let Some(state) = &transition.snapshot {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO snapshot (execution, version, state) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, record.version, state])?;
+    }
+    Ok(())
+}
