@@ -23,6 +23,8 @@ pub mod query;
 pub mod sim;
 
 #[cfg(feature = "runtime")]
+pub mod api;
+#[cfg(feature = "runtime")]
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod engine;

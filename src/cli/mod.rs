@@ -9,6 +9,7 @@ mod history;
 mod places;
 mod query;
 mod run;
+mod serve;
 mod source;
 mod validate;
 mod view;
@@ -35,6 +36,7 @@ Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wron
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Arguments>),
+    Serve(Box<serve::Arguments>),
     Validate(validate::Arguments),
 }
 
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
     };
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
     });
     // The panic has been told on stderr.

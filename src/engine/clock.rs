@@ -1,5 +1,7 @@
 //! The clock of a run: the system's, or one that can be put forward.
 
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -33,6 +35,26 @@ impl Clock {
 
     /// Returns how long it is until an instant.
     pub fn until(&mut self, instant: Timestamp) -> Duration {
+        let millis = instant.0.saturating_sub(self.now().0);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+}
+
+/// The system's clock for many threads; it never goes back.
+#[derive(Debug, Default)]
+pub struct SharedClock {
+    last: AtomicI64,
+}
+
+impl SharedClock {
+    /// Returns the time.
+    pub fn now(&self) -> Timestamp {
+        let now = Clock::default().now().0;
+        Timestamp(self.last.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    /// Returns how long it is until an instant.
+    pub fn until(&self, instant: Timestamp) -> Duration {
         let millis = instant.0.saturating_sub(self.now().0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }

@@ -4,5 +4,16 @@
 //! when `run` returns, no task and no process of a task is left.
 
 pub mod clock;
+pub mod host;
+pub mod machine;
 pub mod observer;
+pub mod registry;
 pub mod run;
+pub mod serve;
+pub mod start;
+
+mod activities;
+mod children;
+mod dispatch;
+mod live;
+mod timers;

@@ -16,6 +16,7 @@ use crate::kernel::frame::Step;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::id::EventId;
+use crate::model::id::TaskId;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
@@ -155,6 +156,11 @@ impl Execution {
     /// Tells whether work outside is open: tasks or child executions.
     pub fn is_busy(&self) -> bool {
         !self.core.tasks.is_empty() || !self.core.children.is_empty()
+    }
+
+    /// Tells whether a task waits for its answer.
+    pub fn is_open(&self, task: TaskId) -> bool {
+        self.core.tasks.contains_key(&task)
     }
 
     /// Returns the time of the last event.

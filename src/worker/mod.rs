@@ -217,6 +217,12 @@ impl Cancel {
     }
 }
 
+/// Tells whether nothing here does the task: an activity that workers outside poll for.
+pub fn leaves_to_others(job: &Job) -> bool {
+    let worker = WORKERS.iter().find(|worker| (worker.matches)(job));
+    worker.is_none_or(|worker| worker.name == "unmapped")
+}
+
 /// Does one job from its first report to its last.
 pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<Message>, mut cancel: Cancel) {
     let task = job.task.task;

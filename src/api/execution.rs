@@ -1,0 +1,154 @@
+//! Executions by ARN, their input, and how they are shown.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::api::machine::Chosen;
+use crate::api::shapes::put;
+use crate::api::shapes::redrive_status;
+use crate::api::shapes::seconds;
+use crate::engine::start::Begin;
+use crate::model::arn::Arn;
+use crate::model::arn::Resource;
+use crate::model::execution_record::ExecutionFacts;
+use crate::model::execution_record::ExecutionRecord;
+use crate::model::execution_record::ExecutionStatus;
+use crate::model::execution_record::MachineType;
+use crate::model::payload::Payload;
+use crate::model::timestamp::Timestamp;
+
+/// `ExecutionDoesNotExist`.
+pub fn does_not_exist(arn: &str) -> ApiError {
+    ApiError::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'"))
+}
+
+impl Api {
+    /// Finds a STANDARD execution, or any child of a Map Run, by its ARN.
+    ///
+    /// # Errors
+    /// `InvalidArn`, `ExecutionDoesNotExist`.
+    pub fn execution(&self, arn: &str) -> Result<Arc<ExecutionRecord>, ApiError> {
+        let parsed = Arn::parse(arn)?;
+        match &parsed.resource {
+            Resource::Execution { .. } => {}
+            Resource::Express { machine, .. } if machine.contains('/') => {}
+            _ => return Err(parsed.unfit().into()),
+        }
+        self.host.store().find(arn)?.ok_or_else(|| does_not_exist(arn))
+    }
+
+    /// Prepares a start: the name, the ARN, the input.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidExecutionInput`.
+    pub fn begin(
+        &self,
+        chosen: &Chosen,
+        name: Option<&str>,
+        input: Option<&str>,
+        trace_header: Option<&str>,
+    ) -> Result<Begin, ApiError> {
+        if let Some(name) = name
+            && !crate::model::arn::is_name(name)
+        {
+            return Err(ApiError::new("InvalidName", format!("Invalid Name: '{name}'")));
+        }
+        let input = read_input(input.unwrap_or("{}"))?;
+        let machine = &chosen.machine;
+        let express = machine.machine_type == MachineType::Express;
+        let definition = self.host.definition(&chosen.revision.definition, express)?;
+        let execution_name: Arc<str> = name.map_or_else(|| self.host.uuid().into(), Arc::from);
+        let prefix = machine.arn.split(":stateMachine:").next().unwrap_or_default();
+        let arn = match machine.machine_type {
+            MachineType::Standard => format!("{prefix}:execution:{}:{execution_name}", machine.name),
+            MachineType::Express => {
+                format!(
+                    "{prefix}:express:{}:{execution_name}:{}",
+                    machine.name,
+                    self.host.uuid()
+                )
+            }
+        };
+        Ok(Begin {
+            facts: ExecutionFacts {
+                arn: arn.into(),
+                name: execution_name,
+                machine_arn: machine.arn.clone(),
+                machine_type: machine.machine_type,
+                version_arn: chosen.version_arn.clone(),
+                alias_arn: chosen.alias_arn.clone(),
+                revision_id: chosen.revision.id.clone(),
+                revision_date: chosen.revision.updated,
+                definition: chosen.revision.definition.clone(),
+                role_arn: chosen.revision.role_arn.clone(),
+                child_of: None,
+                trace_header: trace_header.map(Arc::from),
+                mock_case: None,
+                started: Timestamp(0),
+            },
+            machine_name: machine.name.clone(),
+            definition,
+            input,
+            is_named: name.is_some(),
+            is_synchronous: false,
+        })
+    }
+}
+
+/// Reads an execution's input.
+///
+/// # Errors
+/// `InvalidExecutionInput`.
+pub fn read_input(text: &str) -> Result<Payload, ApiError> {
+    let wrong = |sentence: &str| {
+        ApiError::new(
+            "InvalidExecutionInput",
+            format!("Invalid State Machine Execution Input: '{sentence}'"),
+        )
+    };
+    if text.trim().is_empty() {
+        return Err(wrong("Invalid execution input."));
+    }
+    Payload::parse(text).map_err(|error| wrong(&error.to_string()))
+}
+
+/// Shows an execution as `DescribeExecution` does.
+pub fn describe(record: &ExecutionRecord, with_data: bool) -> Value {
+    let facts = &record.facts;
+    let mut map = Map::new();
+    put(&mut map, "executionArn", Some(&*facts.arn));
+    put(&mut map, "stateMachineArn", Some(&*facts.machine_arn));
+    put(&mut map, "name", Some(&*facts.name));
+    put(&mut map, "status", Some(record.status.as_str()));
+    put(&mut map, "startDate", Some(seconds(facts.started)));
+    put(&mut map, "stopDate", record.stopped.map(seconds));
+    if with_data {
+        put(&mut map, "input", Some(&*record.input));
+        map.insert("inputDetails".to_owned(), json!({ "included": true }));
+    }
+    if record.status == ExecutionStatus::Succeeded && with_data {
+        put(&mut map, "output", record.output.as_deref());
+        map.insert("outputDetails".to_owned(), json!({ "included": true }));
+    }
+    put(&mut map, "traceHeader", facts.trace_header.as_deref());
+    put(
+        &mut map,
+        "mapRunArn",
+        facts.child_of.as_ref().map(|child| &*child.map_run_arn),
+    );
+    put(&mut map, "error", record.error.as_deref());
+    put(&mut map, "cause", record.cause.as_deref());
+    put(&mut map, "stateMachineVersionArn", facts.version_arn.as_deref());
+    put(&mut map, "stateMachineAliasArn", facts.alias_arn.as_deref());
+    put(&mut map, "redriveCount", Some(record.redrive_count));
+    put(&mut map, "redriveDate", record.redriven.map(seconds));
+    let (status, reason) = redrive_status(record);
+    put(&mut map, "redriveStatus", Some(status));
+    put(&mut map, "redriveStatusReason", reason);
+    Value::Object(map)
+}

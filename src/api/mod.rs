@@ -1,0 +1,27 @@
+//! The Step Functions API over HTTP: AWS JSON 1.0, one file for each operation.
+//!
+//! May import: everything below `api`. Must not: `cli`. Invariants: an operation decodes, checks, asks the
+//! engine and answers; AWS's names and words are used where they are known; no answer before the commit.
+//! To add an operation: copy a file of `action/` and list it in `ACTIONS` there.
+
+pub mod action;
+pub mod configuration;
+pub mod error;
+pub mod execution;
+pub mod machine;
+pub mod member;
+pub mod page;
+pub mod request;
+pub mod serve;
+pub mod shapes;
+pub mod wire;
+
+use std::sync::Arc;
+
+use crate::engine::host::Host;
+
+/// What every operation sees.
+pub struct Api {
+    /// The executions and resources.
+    pub host: Arc<Host>,
+}

@@ -1,0 +1,134 @@
+//! The HTTP server: loopback and a Unix socket.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use http_body_util::Limited;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+
+use crate::api::Api;
+use crate::api::error::ApiError;
+
+/// Largest request body: AWS takes 1 MB in all.
+const BODY_BYTES_MAX: usize = 1_572_864;
+/// How long a client may take for its headers.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take for its body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Connections that are open at the same time.
+const CONNECTIONS_MAX: usize = 20_000;
+
+/// Serves connections of one listener until `stop` says so, then waits for the requests that run.
+pub async fn serve<S, F>(api: Arc<Api>, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = std::io::Result<S>>,
+{
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = hyper_util::server::graceful::GracefulShutdown::new();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok(slot) = slot else {
+            break;
+        };
+        let stream = tokio::select! {
+            stream = accept() => stream,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(_) => {
+                // Out of file descriptors, most likely: those that are open must end first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let api = Arc::clone(&api);
+        let service = service_fn(move |request| {
+            let api = Arc::clone(&api);
+            async move { Ok::<_, Infallible>(answer(&api, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that goes away is no error of ours.
+            let _ = connection.await;
+            drop(slot);
+        });
+    }
+    graceful.shutdown().await;
+}
+
+async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/") => {}
+        (&Method::GET, "/health") => return plain(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
+        (_, "/" | "/health") => return plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n"),
+        _ => return plain(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
+    }
+    let header = |name: &str| {
+        let value = request.headers().get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let (target, trace) = (header("x-amz-target"), header("x-amzn-trace-id"));
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
+    let answer = match tokio::time::timeout(BODY_TIME_MAX, body).await {
+        Ok(Ok(body)) => api.call(target.as_deref(), trace.as_deref(), &body.to_bytes()).await,
+        Ok(Err(_)) => Err(ApiError {
+            status: 413,
+            ..ApiError::new("RequestEntityTooLargeException", "The request is larger than 1 MB.")
+        }),
+        Err(_) => Err(ApiError {
+            status: 408,
+            ..ApiError::new("RequestTimeoutException", "The request did not arrive in time.")
+        }),
+    };
+    let (status, body, error) = match answer {
+        Ok(body) => (StatusCode::OK, body, None),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, error.body(), Some(error.name))
+        }
+    };
+    let mut response = Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amzn-requestid", api.host.uuid());
+    if let Some(error) = error {
+        response = response.header("x-amzn-errortype", error);
+    }
+    response
+        .body(Full::new(Bytes::from(body.to_string())))
+        .expect("the headers are well-formed")
+}
+
+fn plain(status: StatusCode, kind: &str, text: &'static str) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .body(Full::new(Bytes::from_static(text.as_bytes())))
+        .expect("the headers are well-formed")
+}

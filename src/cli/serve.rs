@@ -1,0 +1,181 @@
+//! `stepfn serve`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::net::UnixListener;
+use tokio::net::UnixStream;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::watch;
+
+use crate::api::Api;
+use crate::cli::error::CliError;
+use crate::cli::source;
+use crate::engine::host::Host;
+use crate::engine::host::HostOptions;
+use crate::model::quota::Quotas;
+use crate::sim::mock_config::MockConfig;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::SqliteStore;
+use crate::worker::Site;
+use crate::worker::mapping::Mappings;
+use crate::worker::nursery::Nursery;
+
+/// Serve the Step Functions API to AWS clients on this machine
+///
+/// Point any client at it: `aws --endpoint-url http://127.0.0.1:8083 stepfunctions list-state-machines`. State
+/// machines and executions are kept in a directory and survive a crash of the server or of the machine.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to listen: a loopback address and a port
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8083")]
+    listen: SocketAddr,
+    /// Listen on this Unix socket, too
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The directory of the store
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        default_value = "stepfn-data",
+        conflicts_with = "ephemeral"
+    )]
+    data: PathBuf,
+    /// Keep everything in memory: nothing survives the server
+    #[arg(long)]
+    ephemeral: bool,
+    /// Bind resources to local commands (TOML)
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// The mock file for executions that are started with `stateMachineArn#TestCase`
+    #[arg(long, value_name = "FILE", env = "SFN_MOCK_CONFIG")]
+    mock: Option<PathBuf>,
+    /// The region of what is made here
+    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    region: String,
+    /// The account of what is made here
+    #[arg(long, env = "AWS_ACCOUNT_ID", default_value = "123456789012")]
+    account: String,
+    /// Lift AWS's quotas (payload size, number of events)
+    #[arg(long)]
+    no_quotas: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
+    if !arguments.listen.ip().is_loopback() {
+        return Err(
+            CliError::usage(format!("`{}` is not a loopback address", arguments.listen))
+                .hint("callers are not identified yet, so only this machine may call: use 127.0.0.1"),
+        );
+    }
+    let store: Arc<dyn Store> = match arguments.ephemeral {
+        true => Arc::new(MemoryStore::default()),
+        false => Arc::new(SqliteStore::open(&arguments.data).map_err(|error| CliError::usage(error.to_string()))?),
+    };
+    let options = HostOptions {
+        site: Arc::new(Site {
+            mappings: mappings(arguments)?,
+            nursery: Arc::new(Nursery::default()),
+            region: Arc::from(&*arguments.region),
+            account: Arc::from(&*arguments.account),
+        }),
+        quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
+        mocks: mocks(arguments)?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
+    let result = runtime.block_on(serve(arguments, store, options));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result.map(|()| 0)
+}
+
+async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOptions) -> Result<(), CliError> {
+    let nursery = Arc::clone(&options.site.nursery);
+    let internal = |error: &dyn std::fmt::Display| CliError::internal(format!("the server cannot start: {error}"));
+    let (host, feeds) = Host::open(store, options).map_err(|error| internal(&error))?;
+    host.recover().map_err(|error| internal(&error))?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", arguments.listen)))?;
+    let address = listener.local_addr().map_err(|error| internal(&error))?;
+    let listener = Arc::new(listener);
+    let (stopper, stop) = watch::channel(false);
+    host.serve(feeds);
+    let api = Arc::new(Api {
+        host: Arc::clone(&host),
+    });
+    let mut servers = vec![tokio::spawn(crate::api::serve::serve(
+        Arc::clone(&api),
+        move || accept(Arc::clone(&listener)),
+        stop.clone(),
+    ))];
+    if let Some(path) = &arguments.socket {
+        let listener = listen_unix(path)
+            .map(Arc::new)
+            .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", path.display())))?;
+        let accept = move || accept_unix(Arc::clone(&listener));
+        servers.push(tokio::spawn(crate::api::serve::serve(api, accept, stop)));
+    }
+    crate::cli::error::tell(&format!("stepfn serves http://{address}\n"));
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
+    tokio::select! {
+        _ = interrupts.recv() => {}
+        _ = terminations.recv() => {}
+    }
+    let _ = stopper.send(true);
+    for server in servers {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(10), server).await;
+    }
+    nursery.end_all().await;
+    Ok(())
+}
+
+async fn accept(listener: Arc<TcpListener>) -> std::io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn accept_unix(listener: Arc<UnixListener>) -> std::io::Result<UnixStream> {
+    listener.accept().await.map(|(stream, _)| stream)
+}
+
+/// Makes a socket that only this user can open. One that a dead server left behind is replaced.
+fn listen_unix(path: &Path) -> std::io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_err() && path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    listener
+}
+
+fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
+    let Some(path) = &arguments.map else {
+        return Ok(Mappings::default());
+    };
+    let text = source::read_text(path)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    Mappings::parse(&text, directory)
+        .map_err(|error| CliError::usage(format!("failed to read the mappings of `{}`:\n{error}", path.display())))
+}
+
+fn mocks(arguments: &Arguments) -> Result<Option<MockConfig>, CliError> {
+    let Some(path) = &arguments.mock else {
+        return Ok(None);
+    };
+    let config = MockConfig::parse(&source::read_text(path)?);
+    config
+        .map(Some)
+        .map_err(|error| CliError::usage(format!("failed to read the mocks of `{}`: {error}", path.display())))
+}

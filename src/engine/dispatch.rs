@@ -1,0 +1,211 @@
+//! What happens once a step is safe: commands go out, those who wait are told.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::asl::definition::StateKind;
+use crate::engine::activities::Waiting;
+use crate::engine::host::Ack;
+use crate::engine::host::Host;
+use crate::kernel::event::Command;
+use crate::kernel::event::EventKind;
+use crate::kernel::event::StartTask;
+use crate::kernel::event::TaskProgress;
+use crate::model::execution_record::ExecutionId;
+use crate::model::execution_record::ExecutionRecord;
+use crate::model::history_event::TaskFamily;
+use crate::model::id::TaskId;
+use crate::model::states_error::StatesError;
+use crate::model::timestamp::Timestamp;
+use crate::sim::driver::Tasks;
+use crate::store::StoreError;
+use crate::worker;
+use crate::worker::Cancel;
+use crate::worker::Job;
+
+/// What waits for one commit.
+pub(super) struct After {
+    pub(super) id: ExecutionId,
+    pub(super) record: Arc<ExecutionRecord>,
+    pub(super) commands: Vec<Command>,
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) has_ended: bool,
+    /// The step counts as in flight.
+    pub(super) is_counted: bool,
+    /// The commands are issued again after a restart.
+    pub(super) is_again: bool,
+    pub(super) ack: Option<Ack>,
+    pub(super) waiters: Vec<oneshot::Sender<Arc<ExecutionRecord>>>,
+    /// The work of an execution that has ended: dropping it cancels.
+    pub(super) jobs: BTreeMap<TaskId, oneshot::Sender<()>>,
+    is_safe: bool,
+}
+
+impl After {
+    pub(super) fn new(id: ExecutionId, record: Arc<ExecutionRecord>, commands: Vec<Command>) -> Self {
+        Self {
+            id,
+            record,
+            commands,
+            deadline: None,
+            has_ended: false,
+            is_counted: false,
+            is_again: false,
+            ack: None,
+            waiters: Vec::new(),
+            jobs: BTreeMap::new(),
+            is_safe: false,
+        }
+    }
+
+    /// The store has answered: whoever waits for the commit alone is told at once.
+    pub(super) fn committed(&mut self, result: &Result<(), StoreError>) {
+        self.is_safe = result.is_ok();
+        if let Some(ack) = self.ack.take() {
+            let _ = ack.send(result.clone().map(|()| Arc::clone(&self.record)));
+        }
+    }
+}
+
+impl Host {
+    pub(super) fn dispatch(self: &Arc<Self>, after: After, work: &mut VecDeque<After>) {
+        if !after.is_safe {
+            // The store has stopped: nothing more leaves this process.
+            return;
+        }
+        let id = after.id;
+        for command in after.commands {
+            self.obey(id, command, after.is_again, work);
+        }
+        if after.has_ended {
+            drop(after.jobs);
+            for waiter in after.waiters {
+                let _ = waiter.send(Arc::clone(&after.record));
+            }
+            self.child_ended(&after.record, work);
+            return;
+        }
+        if let Some(at) = after.deadline {
+            self.timers.arm(at, id);
+        }
+        if after.is_counted {
+            let mut shard = self.shard(id);
+            if let Some(live) = shard.live.get_mut(&id) {
+                live.n_in_flight -= 1;
+            }
+            self.let_go(&mut shard, id);
+        }
+    }
+
+    fn obey(self: &Arc<Self>, id: ExecutionId, command: Command, is_again: bool, work: &mut VecDeque<After>) {
+        match command {
+            Command::StartTask(task) => self.start_task(id, task, work),
+            Command::CancelTask { task } => {
+                let job = self
+                    .shard(id)
+                    .live
+                    .get_mut(&id)
+                    .and_then(|live| live.jobs.remove(&task));
+                if job.is_none() {
+                    self.activities.withdraw(id, task);
+                }
+            }
+            Command::StartChild {
+                child,
+                state,
+                block,
+                name,
+                input,
+            } => self.start_child(id, (child, state, block), (name, input), is_again, work),
+            Command::StopChild { child } => {
+                let found = self
+                    .shard(id)
+                    .live
+                    .get_mut(&id)
+                    .and_then(|live| live.children.remove(&child));
+                if let Some(child) = found {
+                    let _ = self.step(child, EventKind::Stop(StatesError::default()), None, work);
+                }
+            }
+        }
+    }
+
+    fn start_task(self: &Arc<Self>, id: ExecutionId, task: StartTask, work: &mut VecDeque<After>) {
+        let mut shard = self.shard(id);
+        let Some(live) = shard.live.get_mut(&id) else {
+            return;
+        };
+        if !live.execution.is_open(task.task) {
+            return;
+        }
+        if let Some(mocks) = &mut live.mocks
+            && mocks.mocks(&task.state_name)
+        {
+            let reports = mocks.answer(&task);
+            drop(shard);
+            self.report_later(id, reports, work);
+            return;
+        }
+        let StateKind::Task(state) = &live.execution.definition().state(task.state).kind else {
+            return;
+        };
+        let job = Job {
+            resource: state.resource.clone(),
+            quotas: self.quotas,
+            site: Arc::clone(&self.site),
+            task,
+        };
+        if job.resource.family == TaskFamily::Activity && worker::leaves_to_others(&job) {
+            let has_worker = job.task.progress != TaskProgress::Scheduled;
+            drop(shard);
+            if !has_worker && let Some(token) = job.task.token {
+                let waiting = Waiting {
+                    execution: id,
+                    task: job.task.task,
+                    input: job.task.input,
+                    token,
+                };
+                self.activities.offer(&job.task.resource_arn, waiting);
+            }
+            return;
+        }
+        if job.task.progress == TaskProgress::Submitted && job.task.token.is_some() {
+            // Its request was made; the answer comes by token.
+            return;
+        }
+        let (sender, cancel) = Cancel::pair();
+        live.jobs.insert(job.task.task, sender);
+        drop(shard);
+        tokio::spawn(worker::carry_out(job, id.0, self.messages.clone(), cancel));
+    }
+
+    /// Gives a mock's reports, each after its delay.
+    fn report_later(
+        self: &Arc<Self>,
+        id: ExecutionId,
+        reports: Vec<crate::sim::driver::Report>,
+        work: &mut VecDeque<After>,
+    ) {
+        let mut reports = VecDeque::from(reports);
+        while let Some(report) = reports.front()
+            && report.delay_millis == 0
+        {
+            let kind = report.kind.clone();
+            reports.pop_front();
+            let _ = self.step(id, kind, None, work);
+        }
+        if reports.is_empty() {
+            return;
+        }
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            for report in reports {
+                tokio::time::sleep(std::time::Duration::from_millis(report.delay_millis)).await;
+                let _ = host.give(id, report.kind, None);
+            }
+        });
+    }
+}

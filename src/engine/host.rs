@@ -1,0 +1,427 @@
+//! Serves many executions: the clock, the shards, commit and then dispatch.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::asl::definition::Definition;
+use crate::asl::load;
+use crate::engine::activities::Activities;
+use crate::engine::clock::SharedClock;
+use crate::engine::dispatch::After;
+use crate::engine::live::Live;
+use crate::engine::registry::Edit;
+use crate::engine::registry::Registry;
+use crate::engine::timers::Timers;
+use crate::kernel::event::EventKind;
+use crate::kernel::event::Illegal;
+use crate::model::entropy::Entropy;
+use crate::model::execution_record::ExecutionId;
+use crate::model::execution_record::ExecutionRecord;
+use crate::model::execution_record::MachineType;
+use crate::model::quota::Quotas;
+use crate::sim::mock_config::MockConfig;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::change::Change;
+use crate::store::change::Resource;
+use crate::worker::Message;
+use crate::worker::Site;
+
+/// Executions are spread over this many locks.
+const N_SHARDS: u64 = 64;
+/// An execution that must be woken within this time stays in memory, in milliseconds.
+const SOON_MILLIS: u64 = 30_000;
+
+/// How to serve.
+pub struct HostOptions {
+    /// What the tasks share.
+    pub site: Arc<Site>,
+    /// Which quotas hold.
+    pub quotas: Quotas,
+    /// The mock file of `SFN_MOCK_CONFIG`.
+    pub mocks: Option<MockConfig>,
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no such execution, or it is not open.
+    #[error("there is no such open execution")]
+    NotOpen,
+    /// It does not fit.
+    #[error("the event does not fit: {0}")]
+    Illegal(#[from] Illegal),
+    /// The store has stopped or cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Serves executions.
+pub struct Host {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) shards: Vec<Mutex<Shard>>,
+    pub(super) clock: SharedClock,
+    pub(super) timers: Timers,
+    pub(super) activities: Activities,
+    pub(super) site: Arc<Site>,
+    pub(super) quotas: Quotas,
+    pub(super) mocks: Option<MockConfig>,
+    pub(super) secret: [u8; 32],
+    pub(super) messages: mpsc::UnboundedSender<Message>,
+    pub(super) inbox: mpsc::UnboundedSender<After>,
+    /// Machines and activities.
+    pub registry: Registry,
+    /// One resource changes at a time: read, commit, show.
+    editing: tokio::sync::Mutex<()>,
+    /// Starts with a given name take turns by name: look, commit.
+    pub(super) starting: Vec<tokio::sync::Mutex<()>>,
+    chance: Mutex<Entropy>,
+    next_id: AtomicU64,
+    definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
+    /// Open executions of an earlier process whose work outside was not issued again yet.
+    pub(super) to_resume: Mutex<HashSet<ExecutionId>>,
+    n_transitions: AtomicU64,
+}
+
+/// Some of the executions in memory.
+#[derive(Default)]
+pub(super) struct Shard {
+    pub(super) live: HashMap<ExecutionId, Live>,
+}
+
+/// What the background tasks of a host read.
+pub struct Feeds {
+    pub(super) messages: mpsc::UnboundedReceiver<Message>,
+    pub(super) inbox: mpsc::UnboundedReceiver<After>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panic left behind is checked by the kernel before it is used.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Host {
+    /// Opens what a store holds. `Host::serve` must run for anything to happen in it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn open(store: Arc<dyn Store>, options: HostOptions) -> Result<(Arc<Self>, Feeds), StoreError> {
+        let registry = Registry::load(&*store)?;
+        let last = store.last_execution()?;
+        let secret = secret(&*store)?;
+        let (messages, messages_out) = mpsc::unbounded_channel();
+        let (inbox, inbox_out) = mpsc::unbounded_channel();
+        let host = Self {
+            shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
+            starting: (0..1024).map(|_| tokio::sync::Mutex::default()).collect(),
+            clock: SharedClock::default(),
+            timers: Timers::default(),
+            activities: Activities::default(),
+            site: options.site,
+            quotas: options.quotas,
+            mocks: options.mocks,
+            secret,
+            messages,
+            inbox,
+            registry,
+            editing: tokio::sync::Mutex::default(),
+            chance: Mutex::new(Entropy::new(random_u64()?)),
+            next_id: AtomicU64::new(last.0 + 1),
+            definitions: Mutex::default(),
+            to_resume: Mutex::default(),
+            n_transitions: AtomicU64::new(0),
+            store,
+        };
+        let feeds = Feeds {
+            messages: messages_out,
+            inbox: inbox_out,
+        };
+        Ok((Arc::new(host), feeds))
+    }
+
+    /// Returns a fresh number for an execution.
+    pub(super) fn fresh_id(&self) -> ExecutionId {
+        ExecutionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Returns fresh bits; not for secrets.
+    pub fn draw(&self) -> u64 {
+        lock(&self.chance).next_u64()
+    }
+
+    /// Returns a fresh UUID.
+    pub fn uuid(&self) -> String {
+        lock(&self.chance).uuid()
+    }
+
+    /// Returns the secret that page tokens are made with.
+    pub fn page_secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    /// Returns the time.
+    pub fn now(&self) -> crate::model::timestamp::Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns the store, for reading.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Returns the region and the account of what is made here.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.site.region, &self.site.account)
+    }
+
+    /// Returns how many transitions were made.
+    pub fn n_transitions(&self) -> u64 {
+        self.n_transitions.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many activity tasks wait for a worker.
+    pub fn n_waiting_activities(&self) -> usize {
+        self.activities.n_waiting()
+    }
+
+    pub(super) fn shard(&self, id: ExecutionId) -> MutexGuard<'_, Shard> {
+        let index = usize::try_from(id.0 % N_SHARDS).unwrap_or(0);
+        lock(&self.shards[index])
+    }
+
+    /// Compiles a definition that the store has, once.
+    pub fn definition(&self, hash: &str, express: bool) -> Result<Arc<Definition>, StoreError> {
+        if let Some(definition) = lock(&self.definitions).get(hash) {
+            return Ok(Arc::clone(definition));
+        }
+        let damaged = |what: String| StoreError::Damaged(format!("the definition {hash}: {what}").into());
+        let text = self
+            .store
+            .definition(hash)?
+            .ok_or_else(|| damaged("is missing".to_owned()))?;
+        let options = load::Options {
+            express,
+            ..load::Options::default()
+        };
+        let definition = load::compile(&text, &options)
+            .map_err(|findings| damaged(findings.first().map_or(String::new(), ToString::to_string)))?;
+        Ok(self.remember(hash.into(), Arc::new(definition)))
+    }
+
+    /// Keeps a compiled definition for those who ask by hash.
+    pub fn remember(&self, hash: Arc<str>, definition: Arc<Definition>) -> Arc<Definition> {
+        Arc::clone(lock(&self.definitions).entry(hash).or_insert(definition))
+    }
+
+    /// Changes resources: `decide` sees them as they are and says what changes; it is shown once it is safe.
+    ///
+    /// # Errors
+    /// `decide`'s, or the store has stopped.
+    pub async fn edit<T, E: From<StoreError>>(
+        &self,
+        decide: impl FnOnce(&Registry) -> Result<(T, Vec<Edit>, Vec<Change>), E>,
+    ) -> Result<T, E> {
+        let turn = self.editing.lock().await;
+        let (answer, edits, mut changes) = decide(&self.registry)?;
+        if edits.is_empty() && changes.is_empty() {
+            return Ok(answer);
+        }
+        changes.extend(edits.iter().map(Edit::change));
+        self.commit(changes).await?;
+        for edit in &edits {
+            self.registry.apply(edit);
+        }
+        drop(turn);
+        Ok(answer)
+    }
+
+    /// Writes changes and waits until they are safe.
+    pub(super) async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.store.submit(
+            changes,
+            Box::new(move |result| {
+                let _ = sender.send(result);
+            }),
+        );
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
+    }
+
+    /// Gives an event to an execution and goes on until nothing more follows at once.
+    ///
+    /// # Errors
+    /// The execution is not open, or the event does not fit: nothing has changed.
+    pub(super) fn give(self: &Arc<Self>, id: ExecutionId, kind: EventKind, ack: Option<Ack>) -> Result<(), Refused> {
+        let mut work = VecDeque::new();
+        let result = self.step(id, kind, ack, &mut work);
+        self.drain(work);
+        result
+    }
+
+    /// Carries out what is safe, and what follows from it.
+    pub(super) fn drain(self: &Arc<Self>, mut work: VecDeque<After>) {
+        while let Some(after) = work.pop_front() {
+            self.dispatch(after, &mut work);
+        }
+    }
+
+    /// Gives an event; what must wait for the commit goes to `work`, or comes by the inbox.
+    pub(super) fn step(
+        self: &Arc<Self>,
+        id: ExecutionId,
+        kind: EventKind,
+        ack: Option<Ack>,
+        work: &mut VecDeque<After>,
+    ) -> Result<(), Refused> {
+        let mut shard = self.shard(id);
+        if !shard.live.contains_key(&id) {
+            let (live, after) = self.load(id)?;
+            shard.live.insert(id, live);
+            work.extend(after);
+        }
+        self.step_live(&mut shard, id, kind, ack, work)
+    }
+
+    /// Gives an event to an execution in memory.
+    pub(super) fn step_live(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        id: ExecutionId,
+        kind: EventKind,
+        ack: Option<Ack>,
+        work: &mut VecDeque<After>,
+    ) -> Result<(), Refused> {
+        let live = shard.live.get_mut(&id).ok_or(Refused::NotOpen)?;
+        let now = self.clock.now();
+        if matches!(kind, EventKind::TimePassed) && live.execution.next_deadline().is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        let is_kept = keeps(&live.record);
+        let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
+        let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);
+        after.ack = ack;
+        after.deadline = stepped.deadline;
+        if stepped.has_ended {
+            after.has_ended = true;
+            if let Some(live) = shard.live.remove(&id) {
+                after.waiters = live.waiters;
+                after.jobs = live.jobs;
+            }
+        } else if stepped.transition.is_some() {
+            live.n_in_flight += 1;
+            after.is_counted = true;
+        }
+        self.n_transitions.fetch_add(1, Ordering::Relaxed);
+        match stepped.transition.filter(|_| is_kept) {
+            Some(transition) => {
+                let batch = vec![Change::Transition(Box::new(transition))];
+                if self.store.is_durable() {
+                    let inbox = self.inbox.clone();
+                    // Under the shard's lock, so that the store sees the steps in their order.
+                    self.store.submit(
+                        batch,
+                        Box::new(move |result| {
+                            after.committed(&result);
+                            let _ = inbox.send(after);
+                        }),
+                    );
+                } else {
+                    self.store.submit(batch, Box::new(|_| {}));
+                    after.committed(&Ok(()));
+                    work.push_back(after);
+                }
+            }
+            None => {
+                after.committed(&Ok(()));
+                work.push_back(after);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an open execution from the store. With what must be issued again when an earlier process had it.
+    pub(super) fn load(self: &Arc<Self>, id: ExecutionId) -> Result<(Live, Option<After>), Refused> {
+        let loaded = self.store.load(id)?.ok_or(Refused::NotOpen)?;
+        if loaded.record.status != crate::model::execution_record::ExecutionStatus::Running {
+            return Err(Refused::NotOpen);
+        }
+        let facts = Arc::clone(&loaded.record.facts);
+        let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
+        let mut live = Live::restore(definition, loaded)?;
+        live.mocks = self.mock_tasks(&facts);
+        let is_left_over = lock(&self.to_resume).remove(&id);
+        let after = is_left_over.then(|| {
+            let mut after = After::new(id, Arc::clone(&live.record), live.outstanding());
+            after.is_again = true;
+            after.committed(&Ok(()));
+            after
+        });
+        Ok((live, after))
+    }
+
+    /// Takes an execution out of memory when nothing here needs it for a while.
+    pub(super) fn let_go(&self, shard: &mut Shard, id: ExecutionId) {
+        let Some(live) = shard.live.get(&id) else {
+            return;
+        };
+        let soon = self.clock.now().plus_millis(SOON_MILLIS);
+        let is_soon = live.execution.next_deadline().is_some_and(|at| at < soon);
+        if self.store.is_durable() && keeps(&live.record) && live.is_idle() && !is_soon {
+            shard.live.remove(&id);
+        }
+    }
+}
+
+/// Told when an event is safe.
+pub(super) type Ack = oneshot::Sender<Result<Arc<ExecutionRecord>, StoreError>>;
+
+/// Tells whether an execution is stored: Express executions that clients start are not.
+pub(super) fn keeps(record: &ExecutionRecord) -> bool {
+    record.facts.machine_type == MachineType::Standard || record.facts.child_of.is_some()
+}
+
+/// Returns the server's secret; makes it when the store is new.
+fn secret(store: &dyn Store) -> Result<[u8; 32], StoreError> {
+    let key: Arc<str> = Arc::from("token");
+    if let Some(found) = store.resources("secret")?.into_iter().find(|found| found.key == key) {
+        let bytes: Vec<u8> = serde_json::from_value(found.value)
+            .map_err(|error| StoreError::Damaged(format!("the server's secret: {error}").into()))?;
+        return bytes
+            .try_into()
+            .map_err(|_| StoreError::Damaged("the server's secret has another length".into()));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| StoreError::Open(error.to_string().into()))?;
+    let resource = Resource {
+        kind: "secret",
+        key,
+        value: serde_json::json!(secret),
+    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    store.submit(
+        vec![Change::PutResource(resource)],
+        Box::new(move |result| {
+            let _ = sender.send(result);
+        }),
+    );
+    receiver
+        .recv()
+        .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))?;
+    Ok(secret)
+}
+
+fn random_u64() -> Result<u64, StoreError> {
+    getrandom::u64().map_err(|error| StoreError::Open(error.to_string().into()))
+}

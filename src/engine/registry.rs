@@ -1,0 +1,141 @@
+//! All machines and activities: in memory for reading, in the store for good.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::machine::Activity;
+use crate::engine::machine::StateMachine;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::change::Change;
+use crate::store::change::Resource;
+
+const MACHINE: &str = "machine";
+const ACTIVITY: &str = "activity";
+
+/// All resources by ARN.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: RwLock<Inner>,
+}
+
+/// The maps.
+#[derive(Debug, Default)]
+pub struct Inner {
+    /// Machines by ARN without qualifier.
+    pub machines: BTreeMap<Arc<str>, Arc<StateMachine>>,
+    /// Activities by ARN.
+    pub activities: BTreeMap<Arc<str>, Arc<Activity>>,
+}
+
+/// A change of one resource.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// A machine is new or other than before.
+    PutMachine(Arc<StateMachine>),
+    /// A machine is gone.
+    DeleteMachine(Arc<str>),
+    /// An activity is new or other than before.
+    PutActivity(Arc<Activity>),
+    /// An activity is gone.
+    DeleteActivity(Arc<str>),
+}
+
+impl Registry {
+    /// Reads all resources of a store.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds something else.
+    pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        let machines = read::<StateMachine>(store, MACHINE)?;
+        let activities = read::<Activity>(store, ACTIVITY)?;
+        Ok(Self {
+            inner: RwLock::new(Inner {
+                machines: machines
+                    .into_iter()
+                    .map(|machine| (machine.arn.clone(), Arc::new(machine)))
+                    .collect(),
+                activities: activities
+                    .into_iter()
+                    .map(|activity| (activity.arn.clone(), Arc::new(activity)))
+                    .collect(),
+            }),
+        })
+    }
+
+    /// Returns the maps for reading. Never hold it across an await.
+    pub fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a machine.
+    pub fn machine(&self, arn: &str) -> Option<Arc<StateMachine>> {
+        self.read().machines.get(arn).cloned()
+    }
+
+    /// Returns an activity.
+    pub fn activity(&self, arn: &str) -> Option<Arc<Activity>> {
+        self.read().activities.get(arn).cloned()
+    }
+
+    /// Shows a change to all who ask, once the store has it.
+    pub(super) fn apply(&self, edit: &Edit) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        match edit {
+            Edit::PutMachine(machine) => {
+                inner.machines.insert(machine.arn.clone(), Arc::clone(machine));
+            }
+            Edit::DeleteMachine(arn) => {
+                inner.machines.remove(arn);
+            }
+            Edit::PutActivity(activity) => {
+                inner.activities.insert(activity.arn.clone(), Arc::clone(activity));
+            }
+            Edit::DeleteActivity(arn) => {
+                inner.activities.remove(arn);
+            }
+        }
+    }
+}
+
+impl Edit {
+    /// Returns what the store is told.
+    pub(super) fn change(&self) -> Change {
+        match self {
+            Self::PutMachine(machine) => put(MACHINE, &machine.arn, &**machine),
+            Self::PutActivity(activity) => put(ACTIVITY, &activity.arn, &**activity),
+            Self::DeleteMachine(arn) => Change::DeleteResource {
+                kind: MACHINE,
+                key: Arc::clone(arn),
+            },
+            Self::DeleteActivity(arn) => Change::DeleteResource {
+                kind: ACTIVITY,
+                key: Arc::clone(arn),
+            },
+        }
+    }
+}
+
+fn put(kind: &'static str, key: &Arc<str>, value: &impl Serialize) -> Change {
+    Change::PutResource(Resource {
+        kind,
+        key: Arc::clone(key),
+        value: serde_json::to_value(value).expect("a resource is made of plain members"),
+    })
+}
+
+fn read<T: DeserializeOwned>(store: &dyn Store, kind: &'static str) -> Result<Vec<T>, StoreError> {
+    let resources = store.resources(kind)?.into_iter();
+    resources
+        .map(|resource| {
+            serde_json::from_value(resource.value)
+                .map_err(|error| StoreError::Damaged(format!("the {kind} `{}`: {error}", resource.key).into()))
+        })
+        .collect()
+}

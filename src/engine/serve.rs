@@ -1,0 +1,155 @@
+//! The background of a host: timers, workers' reports, commits that came back, and what an earlier process left.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::host::Feeds;
+use crate::engine::host::Host;
+use crate::engine::host::lock;
+use crate::engine::timers::HORIZON_MILLIS;
+use crate::kernel::event::EventKind;
+use crate::model::execution_record::ExecutionId;
+use crate::model::id::TaskId;
+use crate::store::StoreError;
+use crate::worker::Message;
+
+/// Rows that are read at a time.
+const PAGE: usize = 10_000;
+/// Longest single sleep: the system's clock may be put forward meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(10);
+
+impl Host {
+    /// Finds what an earlier process left open. Quick: only numbers are read.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recover(&self) -> Result<(), StoreError> {
+        let mut after = ExecutionId(0);
+        loop {
+            let page = self.store.busy(after, PAGE)?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = *last;
+            lock(&self.to_resume).extend(page);
+        }
+        self.read_ahead()
+    }
+
+    /// Runs the background until the runtime ends.
+    pub fn serve(self: &Arc<Self>, mut feeds: Feeds) {
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Some(after) = feeds.inbox.recv().await {
+                let mut work = VecDeque::from([after]);
+                while let Ok(after) = feeds.inbox.try_recv() {
+                    work.push_back(after);
+                }
+                host.drain(work);
+            }
+        });
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Some(message) = feeds.messages.recv().await {
+                host.take(message);
+            }
+        });
+        let host = Arc::clone(self);
+        tokio::spawn(async move { host.wake().await });
+        let host = Arc::clone(self);
+        tokio::task::spawn_blocking(move || host.resume());
+    }
+
+    fn take(self: &Arc<Self>, message: Message) {
+        match message {
+            Message::Event { execution, kind } => {
+                // A report can cross its cancellation.
+                let _ = self.give(ExecutionId(execution), kind, None);
+            }
+            Message::Over { execution, task } => self.over(ExecutionId(execution), task),
+            Message::Log { .. } => {}
+        }
+    }
+
+    fn over(&self, id: ExecutionId, task: TaskId) {
+        let mut shard = self.shard(id);
+        if let Some(live) = shard.live.get_mut(&id) {
+            live.jobs.remove(&task);
+        }
+        self.let_go(&mut shard, id);
+    }
+
+    async fn wake(self: &Arc<Self>) {
+        let mut read_until = self.clock.now();
+        loop {
+            let now = self.clock.now();
+            for id in self.timers.due(now) {
+                let _ = self.give(id, EventKind::TimePassed, None);
+            }
+            if read_until.plus_millis(HORIZON_MILLIS / 2) <= now {
+                // Nothing is lost when this fails: the next round reads again.
+                if self.read_ahead().is_ok() {
+                    read_until = now;
+                }
+            }
+            let pause = self
+                .timers
+                .next()
+                .map_or(SLEEP_MAX, |at| self.clock.until(at).min(SLEEP_MAX));
+            if pause.is_zero() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.timers.changed() => {}
+            }
+        }
+    }
+
+    /// Brings the deadlines of the next minutes into memory.
+    fn read_ahead(&self) -> Result<(), StoreError> {
+        let horizon = self.clock.now().plus_millis(HORIZON_MILLIS);
+        self.timers.set_horizon(horizon);
+        let mut limit = PAGE;
+        loop {
+            let page = self.store.due_timers(horizon, limit)?;
+            if page.len() < limit {
+                for (at, id) in page {
+                    self.timers.arm(at, id);
+                }
+                return Ok(());
+            }
+            limit = limit.saturating_mul(4);
+        }
+    }
+
+    /// Issues again what an earlier process had open.
+    fn resume(self: &Arc<Self>) {
+        let mut ids: Vec<ExecutionId> = lock(&self.to_resume).iter().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let mut work = VecDeque::new();
+            {
+                let mut shard = self.shard(id);
+                if shard.live.contains_key(&id) {
+                    continue;
+                }
+                match self.load(id) {
+                    Ok((live, after)) => {
+                        shard.live.insert(id, live);
+                        work.extend(after);
+                    }
+                    Err(error) => {
+                        eprintln!("error: the execution number {id} cannot be resumed: {error}");
+                        continue;
+                    }
+                }
+            }
+            self.drain(work);
+            let mut shard = self.shard(id);
+            self.let_go(&mut shard, id);
+        }
+    }
+}

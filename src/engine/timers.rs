@@ -1,0 +1,81 @@
+//! When executions must be woken: the near ones in memory, all of them in the store.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use tokio::sync::Notify;
+
+use crate::model::execution_record::ExecutionId;
+use crate::model::timestamp::Timestamp;
+
+/// How far the memory reaches, in milliseconds.
+pub(super) const HORIZON_MILLIS: u64 = 120_000;
+
+/// The near deadlines. An entry may be stale: whoever is woken looks whether it is due.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    inner: Mutex<Inner>,
+    earlier: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
+    /// Up to here the store's deadlines are in the heap.
+    horizon: Timestamp,
+}
+
+impl Timers {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a deadline; one beyond the horizon is left to the store.
+    pub(super) fn arm(&self, at: Timestamp, execution: ExecutionId) {
+        let is_first = {
+            let mut inner = self.lock();
+            if inner.horizon < at {
+                return;
+            }
+            let is_first = inner.heap.peek().is_none_or(|Reverse((first, _))| at < *first);
+            inner.heap.push(Reverse((at, execution)));
+            is_first
+        };
+        if is_first {
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Moves the horizon; whoever does reads the store for what lies before it.
+    pub(super) fn set_horizon(&self, horizon: Timestamp) {
+        self.lock().horizon = horizon;
+    }
+
+    /// Takes what is due.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<ExecutionId> {
+        let mut inner = self.lock();
+        let mut due = Vec::new();
+        while let Some(Reverse((at, execution))) = inner.heap.peek().copied() {
+            if now < at {
+                break;
+            }
+            inner.heap.pop();
+            due.push(execution);
+        }
+        due.dedup();
+        due
+    }
+
+    /// Returns the next deadline.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.lock().heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Waits until an earlier deadline is noted.
+    pub(super) async fn changed(&self) {
+        self.earlier.notified().await;
+    }
+}
