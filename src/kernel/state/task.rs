@@ -118,15 +118,19 @@ impl Cx<'_> {
         let frame = self.core.tasks[&task];
         self.ensure_started(frame, None);
         let family = self.family(frame);
-        self.chain(
-            frame,
-            HistoryEventKind::TaskSubmitted {
-                family,
-                output: output.clone(),
-            },
-        );
-        if let Step::Task(open) = &mut self.core.frame_mut(frame).step {
+        let Step::Task(open) = &mut self.core.frame_mut(frame).step else {
+            return;
+        };
+        // A task that was issued again after a restart is submitted again; history shows it once.
+        if open.progress != TaskProgress::Submitted {
             open.progress = TaskProgress::Submitted;
+            self.chain(
+                frame,
+                HistoryEventKind::TaskSubmitted {
+                    family,
+                    output: output.clone(),
+                },
+            );
         }
         self.restart_heartbeat(frame);
     }
