@@ -92,8 +92,6 @@ impl Cx<'_> {
             let input = match input {
                 Ok(input) => input,
                 Err(failure) => {
-                    let cursor = self.core.frame(parent).cursor;
-                    self.abort_children(parent, None, cursor);
                     self.fail(parent, failure);
                     return;
                 }
