@@ -359,6 +359,7 @@ fn start(case: &Case, express: bool) -> Result<Start, String> {
         token_key: TokenKey::from_seed(1),
         version_arn: None,
         alias_arn: None,
+        express,
         synchronous: case.json.get("start").and_then(Value::as_str) == Some("sync"),
         block: BlockId(0),
     })

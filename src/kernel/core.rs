@@ -107,7 +107,8 @@ impl Cx<'_> {
             return self.core.last_event;
         }
         let id = EventId(self.core.last_event.0 + 1);
-        if id.0 >= HISTORY_EVENTS_MAX && self.core.quotas() == Quotas::Aws && !kind.ends_execution() {
+        let limited = self.core.quotas() == Quotas::Aws && !self.core.start().express;
+        if limited && id.0 >= HISTORY_EVENTS_MAX && !kind.ends_execution() {
             let error = StatesError::new(
                 "States.Runtime",
                 "The execution reached the maximum number of history events (25000).",

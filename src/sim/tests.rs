@@ -107,6 +107,7 @@ fn start(input: &str) -> Start {
         token_key: TokenKey::from_seed(1),
         version_arn: None,
         alias_arn: None,
+        express: false,
         synchronous: false,
         block: BlockId(0),
     }
