@@ -16,6 +16,7 @@ use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
 use crate::model::history_event::HistoryEventKind;
+use crate::model::id::EventId;
 use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
@@ -35,6 +36,19 @@ pub(super) struct Completion {
     pub(super) result: Payload,
     /// `$states.result` exists: Task, Map, Parallel.
     pub(super) worked: bool,
+    /// The `…StateSucceeded` of Map and Parallel: what fails behind it points at it, a good exit does not (recorded).
+    pub(super) succeeded: Option<EventId>,
+}
+
+impl Completion {
+    /// Returns the completion of a state that only gives its input on: Pass, Succeed, Wait.
+    pub(super) fn of_input(result: Payload) -> Self {
+        Self {
+            result,
+            worked: false,
+            succeeded: None,
+        }
+    }
 }
 
 impl Cx<'_> {
@@ -127,7 +141,12 @@ impl Cx<'_> {
         let transition = self.state(frame).transition;
         match self.process(frame, completion) {
             Ok((output, assigned)) => self.leave(frame, output, assigned, transition),
-            Err(failure) => self.fail(frame, failure),
+            Err(failure) => {
+                if let Some(succeeded) = completion.succeeded {
+                    self.core.frame_mut(frame).cursor = succeeded;
+                }
+                self.fail(frame, failure);
+            }
         }
     }
 

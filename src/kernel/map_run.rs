@@ -213,7 +213,7 @@ impl Cx<'_> {
             }
         }
         let succeeded = self.history(run.started, HistoryEventKind::MapRunSucceeded);
-        self.history(succeeded, HistoryEventKind::StateSucceeded { state: StateType::Map });
+        let succeeded = self.history(succeeded, HistoryEventKind::StateSucceeded { state: StateType::Map });
         if self.core.status != Status::Running {
             return;
         }
@@ -224,6 +224,7 @@ impl Cx<'_> {
             &Completion {
                 result: Payload::new(Value::Array(outputs)),
                 worked: true,
+                succeeded: Some(succeeded),
             },
         );
     }

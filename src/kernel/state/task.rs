@@ -173,6 +173,7 @@ impl Cx<'_> {
             &Completion {
                 result: output.clone(),
                 worked: true,
+                succeeded: None,
             },
         );
     }
