@@ -86,6 +86,7 @@ impl Cx<'_> {
                         ..Extra::default()
                     };
                     self.evaluate(parent, template, effective, &extra, "ItemSelector")
+                        .and_then(|input| self.fits(parent, input))
                 }
             };
             let input = match input {

@@ -182,6 +182,14 @@ impl Cx<'_> {
             };
             let (input, name) = (input.clone(), child_name(&run.arn, index));
             run.next_index += 1;
+            match self.fits(frame, input.clone()) {
+                Ok(_) => {}
+                Err(Failure::Error { error, .. }) => return self.map_run_fails(frame, error),
+                Err(failure) => return self.fail(frame, failure),
+            }
+            let Step::MapRun(run) = &mut self.core.frame_mut(frame).step else {
+                return;
+            };
             run.running.insert(child, index);
             self.core.last_child = child.0;
             self.core.children.insert(child, frame);

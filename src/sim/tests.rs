@@ -33,6 +33,9 @@ use crate::sim::check::replay_and_restore;
 use crate::sim::driver::Report;
 use crate::sim::driver::Tasks;
 use crate::sim::driver::run;
+use crate::sim::driver::run_observed;
+
+mod limits;
 
 /// What a scripted task does on one attempt.
 #[derive(Clone)]

@@ -63,6 +63,7 @@ impl Cx<'_> {
             ..Extra::default()
         };
         let input = self.effective_input(frame, &extra)?;
+        let input = self.fits(frame, input)?;
         let timeout_seconds = self.seconds_field(frame, task.timeout_seconds.as_ref(), "TimeoutSeconds")?;
         let heartbeat_seconds = self.seconds_field(frame, task.heartbeat_seconds.as_ref(), "HeartbeatSeconds")?;
         let role_arn = match &task.credentials {
