@@ -55,11 +55,8 @@ impl Cx<'_> {
             task.resource.pattern == Pattern::WaitForTaskToken || matches!(task.resource.family, TaskFamily::Activity);
         let next = TaskId(self.core.last_task + 1);
         let token: Option<Arc<str>> = has_token.then(|| Arc::from(self.core.start().token_key.token(next)));
-        let visible = token
-            .clone()
-            .filter(|_| task.resource.pattern == Pattern::WaitForTaskToken);
         let extra = Extra {
-            token: visible,
+            token: token.clone(),
             ..Extra::default()
         };
         let input = self.effective_input(frame, &extra)?;
