@@ -35,6 +35,7 @@ use crate::sim::driver::Tasks;
 use crate::sim::driver::run;
 use crate::sim::driver::run_observed;
 
+mod commands;
 mod limits;
 
 /// What a scripted task does on one attempt.
