@@ -75,6 +75,7 @@ fn run(definition: &Arc<Definition>, input: &Payload) -> u64 {
             token_key: TokenKey::from_seed(1),
             version_arn: None,
             alias_arn: None,
+            express: false,
             synchronous: false,
             block: BlockId(0),
         }),

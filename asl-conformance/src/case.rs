@@ -85,6 +85,39 @@ impl Case {
         self.json.get("mock").filter(|mock| mock.is_object())
     }
 
+    /// Tells whether it was recorded from AWS; otherwise it is one of ours.
+    pub fn is_recorded(&self) -> bool {
+        self.json.contains_key("source")
+    }
+
+    /// Returns a member that no case of ours has: a misspelt one would hold nothing.
+    pub fn unknown_member(&self) -> Option<&str> {
+        const CASE: [&str; 14] = [
+            "id",
+            "family",
+            "kind",
+            "comment",
+            "definition",
+            "input",
+            "input_raw",
+            "type",
+            "start",
+            "requires",
+            "tags",
+            "placeholders",
+            "tasks",
+            "expect",
+        ];
+        const EXPECT: [&str; 6] = ["status", "output", "error", "cause", "events", "history"];
+        if self.is_recorded() {
+            return None;
+        }
+        let of_case = self.json.keys().find(|name| !CASE.contains(&name.as_str()));
+        let expect = self.json.get("expect").and_then(Value::as_object);
+        let expect = expect.and_then(|expect| expect.keys().find(|name| !EXPECT.contains(&name.as_str())));
+        of_case.or(expect).map(String::as_str)
+    }
+
     /// Tells whether siblings may interleave.
     pub fn is_concurrent(&self) -> bool {
         self.tags.iter().any(|tag| tag == "Map" || tag == "Parallel")

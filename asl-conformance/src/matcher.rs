@@ -19,6 +19,7 @@ pub struct Matcher<'a> {
     ignored: BTreeSet<String>,
     bound: BTreeMap<String, String>,
     loose_ids: bool,
+    exact: bool,
 }
 
 /// The first difference, or none.
@@ -36,6 +37,7 @@ impl<'a> Matcher<'a> {
             ignored: BTreeSet::new(),
             bound: BTreeMap::new(),
             loose_ids: false,
+            exact: false,
         }
     }
 
@@ -43,6 +45,18 @@ impl<'a> Matcher<'a> {
     pub fn ignoring(mut self, names: &BTreeSet<String>) -> Self {
         self.ignored.clone_from(names);
         self
+    }
+
+    /// Holds JSON text to its white space, the order of its members and the form of its numbers: a recording has lost
+    /// these, our own cases have not.
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// Tells whether JSON text is held to every byte.
+    pub fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// Takes `#2` and `#7` in a text for the same.
@@ -53,14 +67,21 @@ impl<'a> Matcher<'a> {
 
     /// Returns the first difference. An expected object or array also matches JSON text in a string.
     pub fn diff(&mut self, expected: &Value, actual: &Value, path: &str) -> Difference {
-        if let Value::String(text) = expected
-            && self.placeholders.get(text).is_some_and(|placeholder| placeholder.whole)
-        {
-            return None;
-        }
         let unequal = || Some(format!("{path}: expected {}, got {}", short(expected), short(actual)));
+        if let Value::String(text) = expected
+            && let Some(placeholder) = self.placeholders.get(text)
+            && placeholder.whole
+        {
+            return match (&placeholder.pattern, actual) {
+                (Some(pattern), Value::String(actual)) if !is_match(pattern, actual) => unequal(),
+                _ => None,
+            };
+        }
         match (expected, actual) {
             (Value::Object(_) | Value::Array(_), Value::String(text)) => match serde_json::from_str::<Value>(text) {
+                Ok(parsed) if self.exact && parsed.to_string() != *text => {
+                    Some(format!("{path}: not compact: {}", short(actual)))
+                }
                 Ok(parsed @ (Value::Object(_) | Value::Array(_))) => self.diff(expected, &parsed, path),
                 Ok(_) => unequal(),
                 Err(_) => Some(format!(
@@ -78,6 +99,9 @@ impl<'a> Matcher<'a> {
                     return Some(format!("{path}.{key}: unexpected {}", short(value)));
                 }
                 let keys: Vec<&String> = wanted.keys().filter(|key| seen(key)).collect();
+                if self.exact && !got.keys().filter(|key| seen(key)).eq(keys.iter().copied()) {
+                    return Some(format!("{path}: the members are in another order: {}", short(actual)));
+                }
                 for key in keys {
                     let difference = match (wanted.get(key), got.get(key)) {
                         (Some(wanted), Some(got)) => self.diff(wanted, got, &format!("{path}.{key}")),
@@ -102,10 +126,17 @@ impl<'a> Matcher<'a> {
                     Some(format!("{path}: expected {} items, got {}", wanted.len(), got.len()))
                 }
             }
-            (Value::Number(wanted), Value::Number(got)) if equal_numbers(wanted, got) => None,
+            (Value::Number(wanted), Value::Number(got)) if self.numbers(wanted, got) => None,
             (Value::String(wanted), Value::String(got)) if self.text(wanted, got) => None,
             (Value::Bool(_) | Value::Null, _) if expected == actual => None,
             _ => unequal(),
+        }
+    }
+
+    fn numbers(&self, wanted: &Number, got: &Number) -> bool {
+        match self.exact {
+            true => wanted.to_string() == got.to_string(),
+            false => equal_numbers(wanted, got),
         }
     }
 
@@ -121,10 +152,12 @@ impl<'a> Matcher<'a> {
         if expected == actual {
             return true;
         }
-        if let (Ok(wanted @ (Value::Object(_) | Value::Array(_))), Ok(got)) = (
-            serde_json::from_str::<Value>(expected),
-            serde_json::from_str::<Value>(actual),
-        ) && self.diff(&wanted, &got, "$").is_none()
+        if !self.exact
+            && let (Ok(wanted @ (Value::Object(_) | Value::Array(_))), Ok(got)) = (
+                serde_json::from_str::<Value>(expected),
+                serde_json::from_str::<Value>(actual),
+            )
+            && self.diff(&wanted, &got, "$").is_none()
         {
             return true;
         }
@@ -184,6 +217,10 @@ impl<'a> Matcher<'a> {
         }
         true
     }
+}
+
+fn is_match(pattern: &str, text: &str) -> bool {
+    Regex::new(&format!("(?s)^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
 }
 
 /// Prints a value, cut after 160 characters.
@@ -276,6 +313,22 @@ mod tests {
                 "{expected}"
             );
         }
+    }
+
+    #[test]
+    fn exact_texts_keep_order_spaces_and_numbers() {
+        let table = table();
+        let mut matcher = Matcher::new(&table).exact(true);
+        for (expected, actual) in [
+            (json!({"a": 1, "b": 2}), json!(r#"{"b":2,"a":1}"#)),
+            (json!({"a": 1}), json!(r#"{"a":1.0}"#)),
+            (json!({"a": 1}), json!(r#"{"a": 1}"#)),
+            (json!(r#"{"a":1}"#), json!(r#"{"a": 1}"#)),
+        ] {
+            assert!(matcher.diff(&expected, &actual, "$").is_some(), "{expected}");
+        }
+        let same = (json!({"a": 1, "b": 2}), json!(r#"{"a":1,"b":2}"#));
+        assert_eq!(matcher.diff(&same.0, &same.1, "$"), None);
     }
 
     #[test]

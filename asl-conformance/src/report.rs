@@ -71,7 +71,8 @@ pub fn run_dirs(dirs: &[PathBuf], options: &Options) -> Report {
     report
 }
 
-fn case_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
+/// Returns the case files below the directories, in the order of their paths.
+pub fn case_files(dirs: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut todo: Vec<PathBuf> = dirs.to_vec();
     while let Some(path) = todo.pop() {

@@ -82,6 +82,7 @@ fuzz_target!(|data: &str| {
         token_key: TokenKey::from_seed(1),
         version_arn: None,
         alias_arn: None,
+        express: false,
         synchronous: false,
         block: BlockId(0),
     };

@@ -289,6 +289,7 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
         token_key: TokenKey::from_seed(seed),
         version_arn: None,
         alias_arn: None,
+        express: false,
         synchronous: false,
         block: BlockId(0),
     })

@@ -1,5 +1,7 @@
 //! Calling off what runs beside a failure.
 
+use std::collections::BTreeSet;
+
 use crate::kernel::core::Cx;
 use crate::kernel::event::Command;
 use crate::kernel::frame::FrameId;
@@ -21,6 +23,7 @@ impl Cx<'_> {
     /// `MapIterationAborted`, then the `…StateAborted` of what it was doing, all pointing at the failing event.
     pub(super) fn abort_children(&mut self, parent: FrameId, failed: Option<u64>, failing: EventId) {
         let mut todo = vec![];
+        let mut released = BTreeSet::new();
         self.push_children(parent, failed, &mut todo);
         while let Some(visit) = todo.pop() {
             match visit {
@@ -40,8 +43,13 @@ impl Cx<'_> {
                     }
                     self.push_children(frame, None, &mut todo);
                     self.release(frame);
+                    released.insert(frame);
                 }
             }
+        }
+        // Once for all: a frame's number may be given to another one, which must not find itself queued already.
+        if !released.is_empty() {
+            self.core.ready.retain(|frame| !released.contains(frame));
         }
     }
 
@@ -84,7 +92,6 @@ impl Cx<'_> {
             }
             _ => {}
         }
-        self.core.ready.retain(|ready| *ready != frame);
         self.drop_frame(frame);
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Core {
     pub(super) entropy: RefCell<Entropy>,
     pub(super) frames: Vec<Option<Frame>>,
     pub(super) free_frames: Vec<FrameId>,
+    /// The sum of all variables in memory, as JSON text.
+    pub(super) variables_bytes: usize,
     pub(super) ready: VecDeque<FrameId>,
     pub(super) timers: BTreeSet<(Timestamp, FrameId)>,
     pub(super) timeout_at: Option<Timestamp>,
@@ -63,6 +65,7 @@ impl Core {
             entropy: RefCell::new(Entropy::new(0)),
             frames: Vec::new(),
             free_frames: Vec::new(),
+            variables_bytes: 0,
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             timeout_at: None,
@@ -107,7 +110,8 @@ impl Cx<'_> {
             return self.core.last_event;
         }
         let id = EventId(self.core.last_event.0 + 1);
-        if id.0 >= HISTORY_EVENTS_MAX && self.core.quotas() == Quotas::Aws && !kind.ends_execution() {
+        let limited = self.core.quotas() == Quotas::Aws && !self.core.start().express;
+        if limited && id.0 >= HISTORY_EVENTS_MAX && !kind.ends_execution() {
             let error = StatesError::new(
                 "States.Runtime",
                 "The execution reached the maximum number of history events (25000).",
@@ -200,9 +204,8 @@ impl Cx<'_> {
     /// Takes a frame out of memory.
     pub(super) fn drop_frame(&mut self, id: FrameId) {
         self.clear_timers(id);
-        if let Some(slot) = self.core.frames.get_mut(id.0 as usize)
-            && slot.take().is_some()
-        {
+        if let Some(frame) = self.core.frames.get_mut(id.0 as usize).and_then(Option::take) {
+            self.core.variables_bytes -= frame.variables.values().map(|value| value.text().len()).sum::<usize>();
             self.core.free_frames.push(id);
         }
     }

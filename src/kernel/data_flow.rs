@@ -16,9 +16,11 @@ use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
 use crate::model::history_event::HistoryEventKind;
+use crate::model::id::EventId;
 use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
+use crate::model::quota::VARIABLES_BYTES_MAX;
 use crate::model::states_error::StatesError;
 use crate::query::template::Template;
 
@@ -35,6 +37,19 @@ pub(super) struct Completion {
     pub(super) result: Payload,
     /// `$states.result` exists: Task, Map, Parallel.
     pub(super) worked: bool,
+    /// The `…StateSucceeded` of Map and Parallel: what fails behind it points at it, a good exit does not (recorded).
+    pub(super) succeeded: Option<EventId>,
+}
+
+impl Completion {
+    /// Returns the completion of a state that only gives its input on: Pass, Succeed, Wait.
+    pub(super) fn of_input(result: Payload) -> Self {
+        Self {
+            result,
+            worked: false,
+            succeeded: None,
+        }
+    }
 }
 
 impl Cx<'_> {
@@ -115,7 +130,11 @@ impl Cx<'_> {
         }
         if self.core.quotas() == Quotas::Aws {
             let bytes: usize = assigned.iter().map(|(_, value)| value.text().len()).sum();
-            if bytes > PAYLOAD_BYTES_MAX {
+            let before = &self.core.frame(frame).variables;
+            let replaced = assigned.iter().filter_map(|(name, _)| before.get(name));
+            let replaced: usize = replaced.map(|value| value.text().len()).sum();
+            let all = self.core.variables_bytes - replaced + bytes;
+            if bytes > PAYLOAD_BYTES_MAX || all > VARIABLES_BYTES_MAX {
                 return Err(self.too_large(frame));
             }
         }
@@ -127,7 +146,12 @@ impl Cx<'_> {
         let transition = self.state(frame).transition;
         match self.process(frame, completion) {
             Ok((output, assigned)) => self.leave(frame, output, assigned, transition),
-            Err(failure) => self.fail(frame, failure),
+            Err(failure) => {
+                if let Some(succeeded) = completion.succeeded {
+                    self.core.frame_mut(frame).cursor = succeeded;
+                }
+                self.fail(frame, failure);
+            }
         }
     }
 
@@ -170,10 +194,11 @@ impl Cx<'_> {
         let state = self.state(frame);
         let (state_type, name) = (state.state_type(), state.name.clone());
         for (variable, value) in &assigned {
-            self.core
-                .frame_mut(frame)
-                .variables
-                .insert(variable.clone(), value.clone());
+            self.core.variables_bytes += value.text().len();
+            let variables = &mut self.core.frame_mut(frame).variables;
+            if let Some(old) = variables.insert(variable.clone(), value.clone()) {
+                self.core.variables_bytes -= old.text().len();
+            }
         }
         self.chain(
             frame,
@@ -197,6 +222,12 @@ impl Cx<'_> {
             }
             Transition::End => self.block_ended(frame, output),
         }
+    }
+
+    /// Returns an effective input, unless it is too large for AWS or too deep for anybody.
+    pub(super) fn fits(&self, frame: FrameId, effective: Payload) -> Result<Payload, Failure> {
+        self.check_size(frame, &self.core.frame(frame).input, &effective)?;
+        Ok(effective)
     }
 
     /// Refuses an output that is too large for AWS, or too deep for anybody.

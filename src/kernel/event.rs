@@ -105,6 +105,8 @@ pub struct Start {
     pub seed: u64,
     /// Which quotas hold.
     pub quotas: Quotas,
+    /// Of an EXPRESS machine, or an EXPRESS child: five minutes instead of a year, no limit of history events.
+    pub express: bool,
     /// Started by `StartSyncExecution`: its context has no `RedriveCount` (recorded).
     pub synchronous: bool,
     /// The version that was asked for.
@@ -154,6 +156,7 @@ impl Start {
             token_key: TokenKey::from_seed(seed),
             version_arn: None,
             alias_arn: None,
+            express,
             synchronous: false,
             block,
         }

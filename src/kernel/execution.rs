@@ -17,11 +17,18 @@ use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::id::EventId;
 use crate::model::id::TaskId;
+use crate::model::quota::EXPRESS_SECONDS_MAX;
+use crate::model::quota::Quotas;
+use crate::model::quota::STANDARD_SECONDS_MAX;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
 /// The version that a snapshot begins with.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
+
+/// Turns that an EXPRESS execution takes without waiting, at most. AWS has no limit of events there and ends a loop
+/// after five minutes; here no time passes, so the loop must end otherwise.
+const TURNS_MAX: u64 = 250_000;
 
 /// One execution of a definition.
 pub struct Execution {
@@ -224,11 +231,15 @@ impl Cx<'_> {
                 alias_arn: start.alias_arn.clone(),
             },
         );
-        if start.block.0 == 0
-            && let Some(seconds) = self.definition.timeout_seconds
-        {
-            self.core.timeout_at = Some(self.core.now.plus_millis(seconds.saturating_mul(1000)));
-        }
+        // A child execution has the quota alone.
+        let own = self.definition.timeout_seconds.filter(|_| start.block.0 == 0);
+        let quota = match (start.quotas, start.express) {
+            (Quotas::Off, _) => None,
+            (Quotas::Aws, true) => Some(EXPRESS_SECONDS_MAX),
+            (Quotas::Aws, false) => Some(STANDARD_SECONDS_MAX),
+        };
+        let seconds = own.into_iter().chain(quota).min();
+        self.core.timeout_at = seconds.map(|seconds| self.core.now.plus_millis(seconds.saturating_mul(1000)));
         // AWS chains the first StateEntered to 0, not to ExecutionStarted (recorded).
         let first = self.definition.block(start.block).start_at;
         self.spawn(None, first, input, EventId::NONE);
@@ -258,7 +269,13 @@ impl Cx<'_> {
 
     /// Empties the ready queue: one state's step at a time, so that branches take turns.
     fn run_to_quiet(&mut self) {
+        let mut n_turns = 0;
         while self.core.status == Status::Running {
+            n_turns += 1;
+            if n_turns > TURNS_MAX && self.core.quotas() == Quotas::Aws && self.core.start().express {
+                self.end(EventId::NONE, Status::TimedOut(StatesError::named("States.Timeout")));
+                break;
+            }
             let Some(frame) = self.core.ready.pop_front() else {
                 return;
             };

@@ -85,6 +85,9 @@ impl Cx<'_> {
                 Failure::Error { error, heartbeat } => (error, heartbeat),
                 Failure::Prefixed { name, text } => (StatesError::new(name, self.prefixed(frame, &text)), false),
             };
+            // A Map fails over the input of one iteration while others run.
+            let cursor = self.core.frame(frame).cursor;
+            self.abort_children(frame, None, cursor);
             self.core.frame_mut(frame).step = Step::Failing {
                 error: error.clone(),
                 heartbeat,

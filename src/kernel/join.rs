@@ -8,7 +8,6 @@ use crate::kernel::context::Item;
 use crate::kernel::core::Cx;
 use crate::kernel::data_flow::Completion;
 use crate::kernel::event::Status;
-use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Join;
 use crate::kernel::frame::Step;
@@ -87,13 +86,12 @@ impl Cx<'_> {
                         ..Extra::default()
                     };
                     self.evaluate(parent, template, effective, &extra, "ItemSelector")
+                        .and_then(|input| self.fits(parent, input))
                 }
             };
             let input = match input {
                 Ok(input) => input,
                 Err(failure) => {
-                    let cursor = self.core.frame(parent).cursor;
-                    self.abort_children(parent, None, cursor);
                     self.fail(parent, failure);
                     return;
                 }
@@ -133,21 +131,14 @@ impl Cx<'_> {
         if self.core.status != Status::Running {
             return;
         }
-        match self.result_problem(frame, &result) {
-            // A failing ResultSelector points at …StateSucceeded (recorded); a good exit does not.
-            Some(failure) => {
-                self.core.frame_mut(frame).cursor = succeeded;
-                self.fail(frame, failure);
-            }
-            None => self.complete(frame, &Completion { result, worked: true }),
-        }
-    }
-
-    /// Evaluates `ResultSelector` for its failure alone.
-    fn result_problem(&self, frame: FrameId, result: &Payload) -> Option<Failure> {
-        let template = self.state(frame).result_selector.as_ref()?;
-        self.evaluate(frame, template, result.clone(), &Extra::default(), "ResultSelector")
-            .err()
+        self.complete(
+            frame,
+            &Completion {
+                result,
+                worked: true,
+                succeeded: Some(succeeded),
+            },
+        );
     }
 
     /// Starts the branches of a Parallel.

@@ -182,6 +182,14 @@ impl Cx<'_> {
             };
             let (input, name) = (input.clone(), child_name(&run.arn, index));
             run.next_index += 1;
+            match self.fits(frame, input.clone()) {
+                Ok(_) => {}
+                Err(Failure::Error { error, .. }) => return self.map_run_fails(frame, error),
+                Err(failure) => return self.fail(frame, failure),
+            }
+            let Step::MapRun(run) = &mut self.core.frame_mut(frame).step else {
+                return;
+            };
             run.running.insert(child, index);
             self.core.last_child = child.0;
             self.core.children.insert(child, frame);
@@ -213,7 +221,7 @@ impl Cx<'_> {
             }
         }
         let succeeded = self.history(run.started, HistoryEventKind::MapRunSucceeded);
-        self.history(succeeded, HistoryEventKind::StateSucceeded { state: StateType::Map });
+        let succeeded = self.history(succeeded, HistoryEventKind::StateSucceeded { state: StateType::Map });
         if self.core.status != Status::Running {
             return;
         }
@@ -224,6 +232,7 @@ impl Cx<'_> {
             &Completion {
                 result: Payload::new(Value::Array(outputs)),
                 worked: true,
+                succeeded: Some(succeeded),
             },
         );
     }

@@ -4,7 +4,11 @@
 pub const PAYLOAD_BYTES_MAX: usize = 262_144;
 /// Largest sum of the stored variables of one execution, in bytes.
 pub const VARIABLES_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// Number of history events at which an execution ends.
+/// Longest execution of a STANDARD machine, in seconds: a year.
+pub const STANDARD_SECONDS_MAX: u64 = 31_536_000;
+/// Longest execution of an EXPRESS machine, in seconds: five minutes.
+pub const EXPRESS_SECONDS_MAX: u64 = 300;
+/// Number of history events at which a STANDARD execution ends.
 pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Largest definition, in bytes.
 pub const DEFINITION_BYTES_MAX: usize = 1_048_576;

@@ -40,7 +40,8 @@ pub struct Report {
 /// How a simulated execution ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its status. `Running` when nothing more can happen (a task never answers) or the event limit was met.
+    /// Its status. `Running` when the event limit was met or, without quotas, nothing more can happen: a task never
+    /// answers.
     pub status: Status,
     /// Its history.
     pub history: Vec<HistoryEvent>,

@@ -33,6 +33,10 @@ use crate::sim::check::replay_and_restore;
 use crate::sim::driver::Report;
 use crate::sim::driver::Tasks;
 use crate::sim::driver::run;
+use crate::sim::driver::run_observed;
+
+mod commands;
+mod limits;
 
 /// What a scripted task does on one attempt.
 #[derive(Clone)]
@@ -107,6 +111,7 @@ fn start(input: &str) -> Start {
         token_key: TokenKey::from_seed(1),
         version_arn: None,
         alias_arn: None,
+        express: false,
         synchronous: false,
         block: BlockId(0),
     }

@@ -8,6 +8,7 @@ use crate::kernel::frame::FrameId;
 impl Cx<'_> {
     pub(super) fn parallel(&mut self, frame: FrameId) -> Result<(), Failure> {
         let effective = self.effective_input(frame, &Extra::default())?;
+        let effective = self.fits(frame, effective)?;
         self.start_branches(frame, effective);
         Ok(())
     }

@@ -13,7 +13,7 @@ impl Cx<'_> {
             Some(result) => result.clone(),
             None => self.effective_input(frame, &Extra::default())?,
         };
-        self.complete(frame, &Completion { result, worked: false });
+        self.complete(frame, &Completion::of_input(result));
         Ok(())
     }
 }

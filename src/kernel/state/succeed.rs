@@ -10,7 +10,7 @@ impl Cx<'_> {
     pub(super) fn succeed(&mut self, frame: FrameId, state: &State) -> Result<(), Failure> {
         let input = self.core.frame(frame).input.clone();
         let result = self.apply_path(frame, &state.input_path, &input)?;
-        self.complete(frame, &Completion { result, worked: false });
+        self.complete(frame, &Completion::of_input(result));
         Ok(())
     }
 }

@@ -55,14 +55,12 @@ impl Cx<'_> {
             task.resource.pattern == Pattern::WaitForTaskToken || matches!(task.resource.family, TaskFamily::Activity);
         let next = TaskId(self.core.last_task + 1);
         let token: Option<Arc<str>> = has_token.then(|| Arc::from(self.core.start().token_key.token(next)));
-        let visible = token
-            .clone()
-            .filter(|_| task.resource.pattern == Pattern::WaitForTaskToken);
         let extra = Extra {
-            token: visible,
+            token: token.clone(),
             ..Extra::default()
         };
         let input = self.effective_input(frame, &extra)?;
+        let input = self.fits(frame, input)?;
         let timeout_seconds = self.seconds_field(frame, task.timeout_seconds.as_ref(), "TimeoutSeconds")?;
         let heartbeat_seconds = self.seconds_field(frame, task.heartbeat_seconds.as_ref(), "HeartbeatSeconds")?;
         let role_arn = match &task.credentials {
@@ -118,15 +116,19 @@ impl Cx<'_> {
         let frame = self.core.tasks[&task];
         self.ensure_started(frame, None);
         let family = self.family(frame);
-        self.chain(
-            frame,
-            HistoryEventKind::TaskSubmitted {
-                family,
-                output: output.clone(),
-            },
-        );
-        if let Step::Task(open) = &mut self.core.frame_mut(frame).step {
+        let Step::Task(open) = &mut self.core.frame_mut(frame).step else {
+            return;
+        };
+        // A task that was issued again after a restart is submitted again; history shows it once.
+        if open.progress != TaskProgress::Submitted {
             open.progress = TaskProgress::Submitted;
+            self.chain(
+                frame,
+                HistoryEventKind::TaskSubmitted {
+                    family,
+                    output: output.clone(),
+                },
+            );
         }
         self.restart_heartbeat(frame);
     }
@@ -169,6 +171,7 @@ impl Cx<'_> {
             &Completion {
                 result: output.clone(),
                 worked: true,
+                succeeded: None,
             },
         );
     }

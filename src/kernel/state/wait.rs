@@ -41,7 +41,7 @@ impl Cx<'_> {
         let state = self.definition.state(self.core.frame(frame).state);
         let input = self.core.frame(frame).input.clone();
         match self.apply_path(frame, &state.input_path, &input) {
-            Ok(result) => self.complete(frame, &Completion { result, worked: false }),
+            Ok(result) => self.complete(frame, &Completion::of_input(result)),
             Err(failure) => self.fail(frame, failure),
         }
     }

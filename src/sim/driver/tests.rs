@@ -54,6 +54,7 @@ fn start(input: Value) -> Start {
         token_key: TokenKey::from_seed(1),
         version_arn: None,
         alias_arn: None,
+        express: false,
         synchronous: false,
         block: BlockId(0),
     }
@@ -113,9 +114,16 @@ fn a_report_comes_before_the_deadline_of_the_same_instant() {
 }
 
 #[test]
-fn silence_leaves_the_execution_running() {
+fn silence_lasts_as_long_as_an_execution_may() {
     let machine = definition(lambda(json!({})));
     let outcome = run(&machine, start(json!({})), Timestamp(0), &mut After(None, 0));
+    assert!(matches!(outcome.status, Status::TimedOut(_)));
+    assert_eq!(outcome.ended, Timestamp(31_536_000_000));
+    let endless = Start {
+        quotas: Quotas::Off,
+        ..start(json!({}))
+    };
+    let outcome = run(&machine, endless, Timestamp(0), &mut After(None, 0));
     assert_eq!(outcome.status, Status::Running);
     assert_eq!(outcome.journal.len(), 2);
 }
