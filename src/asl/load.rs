@@ -213,6 +213,23 @@ mod tests {
                 ],
             ),
             (
+                r#""A":{"Type":"Pass","Next":5}"#,
+                vec!["Expected value of type [STRING] at /States/A/Next"],
+            ),
+            (
+                r#""A":{"Type":"Pass","End":"true"}"#,
+                vec!["Expected value of type [BOOLEAN] at /States/A/End"],
+            ),
+            (r#""A":[]"#, vec!["Expected value of type [OBJECT] at /States/A"]),
+            (
+                r#""A":{"Type":"Parallel","End":true,"Parameters":"$.a","ResultSelector":null,"Branches":[{"StartAt":"B","States":{"B":{"Type":"Pass","Parameters":[],"End":true}}}]}"#,
+                vec![
+                    "Expected value of type [OBJECT] at /States/A/Parameters",
+                    "Expected value of type [OBJECT] at /States/A/ResultSelector",
+                    "Expected value of type [OBJECT] at /States/A/Branches[0]/States/B/Parameters",
+                ],
+            ),
+            (
                 r#""A":{"Type":"Parallel","End":true,"Branches":[]}"#,
                 vec!["Value cannot be empty at /States/A/Branches"],
             ),
