@@ -426,6 +426,37 @@ mod tests {
     }
 
     #[test]
+    fn open_placeholders_may_stand_for_objects_and_lists() {
+        let options = Options {
+            open_placeholders: true,
+            ..Options::default()
+        };
+        for text in [
+            r#"{"StartAt":"A","States":${S}}"#.to_owned(),
+            r#"{"StartAt":"${A}","Comment":${C},"TimeoutSeconds":${T},"States":{"${A}":{"Type":"Succeed"}}}"#
+                .to_owned(),
+            machine(r#""A":${A},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Choice","Choices":${C}},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Choice","Choices":[${C}]}"#),
+            machine(r#""A":{"Type":"Parallel","Branches":${B},"Next":"B"},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Map","ItemProcessor":${P},"End":true}"#),
+            machine(
+                r#""A":{"Type":"Task","Resource":${R},"Parameters":${P},"ResultSelector":${S},"Credentials":${C},"Assign":${A},"Retry":${Y},"Catch":[${K}],"TimeoutSeconds":${T},"ResultPath":${X},"End":${E}}"#,
+            ),
+        ] {
+            assert_eq!(findings_with(&text, &options), Vec::<String>::new(), "{text}");
+        }
+        // What does not depend on the placeholder is found all the same.
+        assert_eq!(
+            findings_with(
+                &machine(r#""A":{"Type":"Map","ItemProcessor":${P},"Nxt":1,"End":true}"#),
+                &options
+            ),
+            ["SCHEMA_VALIDATION_FAILED: Field 'Nxt' is not supported at /States/A"]
+        );
+    }
+
+    #[test]
     fn variables_belong_to_one_scope() {
         let parallel = |catch: &str, inner: &str| {
             machine(&format!(
