@@ -6,6 +6,7 @@ use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 
 use crate::asl::diagnostic::Diagnostic;
+use crate::cli::advice::advice;
 use crate::cli::error;
 use crate::cli::error::printable;
 
@@ -47,6 +48,10 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
                     .char_column(span.column as usize),
             ),
             (None, None) => group.element(annotate_snippets::Origin::path(path)),
+        };
+        let group = match advice(finding) {
+            Some(advice) => group.element(Level::HELP.message(advice)),
+            None => group,
         };
         output += &renderer.render(&[group]);
         output.push_str("\n\n");
