@@ -326,6 +326,15 @@ mod tests {
     }
 
     #[test]
+    fn a_field_full_of_bad_expressions_is_read_in_a_straight_line() {
+        let members: Vec<String> = (0..40_000).map(|n| format!(r#""k{n}":"{{% a %}}""#)).collect();
+        let states = format!(r#""A":{{"Type":"Succeed","Output":{{{}}}}}"#, members.join(","));
+        let findings = compile(&jsonata(&states), &Options::default()).unwrap_err();
+        assert_eq!(findings.len(), 40_000);
+        assert_eq!(findings[39_999].location.as_deref(), Some("/States/A/Output/k39999"));
+    }
+
+    #[test]
     fn express_machines_refuse_what_waits() {
         let options = Options {
             express: true,

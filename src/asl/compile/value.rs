@@ -19,6 +19,8 @@ use crate::query::jsonpath::path::Root;
 use crate::query::template::Template;
 
 const NO_REFERENCE_PATH: &str = "Value is not a Reference Path";
+/// Errors of one field whose leaf is looked up: each look-up passes over the members of every object on its way.
+const LEAVES_MAX: usize = 100;
 
 impl<'n> Compiler<'n, '_> {
     /// Tells whether the state speaks JSONata.
@@ -28,8 +30,12 @@ impl<'n> Compiler<'n, '_> {
 
     /// Notes what the query room refuses.
     fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
-        for error in errors {
-            let span = leaf(node, &error.location).span;
+        for (index, error) in errors.into_iter().enumerate() {
+            let span = if index < LEAVES_MAX {
+                leaf(node, &error.location).span
+            } else {
+                node.span
+            };
             self.report(error.code, &format!("{at}{}", error.location), span, error.message);
         }
     }
