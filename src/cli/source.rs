@@ -17,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) format: Format,
+    /// The machine is to be EXPRESS.
+    pub(crate) express: bool,
 }
 
 impl Source {
@@ -29,6 +31,7 @@ impl Source {
             path: path.display().to_string(),
             text: read_at_most(path, DEFINITION_BYTES_MAX)?,
             format: if is_yaml { Format::Yaml } else { Format::Json },
+            express: false,
         })
     }
 
@@ -42,7 +45,7 @@ impl Source {
             format: self.format,
             substitutions,
             open_placeholders,
-            express: false,
+            express: self.express,
         };
         crate::asl::load::compile(&self.text, &options)
             .map_err(|findings| (findings.len(), excerpt::render(&self.path, &self.text, &findings)))
