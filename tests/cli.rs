@@ -36,6 +36,11 @@ fn exit_codes_tell_what_happened() {
     scratch.machine(json!({ "F": { "Type": "Fail", "Error": "Oops", "Cause": "because" } }));
     scratch.write("bad.json", "{\"StartAt\": \"A\", \"States\": {}}");
     scratch.write("text.json", "nonsense");
+    scratch.write(
+        "token.json",
+        r#"{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken","End":true}}}"#,
+    );
+    fs::write(scratch.0.join("utf16.json"), b"\xff\xfe{\0}\0").unwrap();
     fs::write(scratch.0.join("binary.json"), b"{\"a\":\"\xff\"}").unwrap();
     fs::create_dir(scratch.0.join("directory.json")).unwrap();
     for (arguments, code, part) in [
@@ -88,6 +93,15 @@ fn exit_codes_tell_what_happened() {
         (&["run"], 2, "FILE"),
         (&["fly"], 2, "fly"),
         (&["validate", "m.asl.json"], 0, ""),
+        (&["validate", "token.json"], 0, ""),
+        (
+            &["validate", "--type", "EXPRESS", "token.json"],
+            1,
+            "'.waitForTaskToken'",
+        ),
+        (&["validate", "--type", "FAST", "token.json"], 2, "EXPRESS"),
+        (&["validate", "utf16.json"], 2, "hint: The file is UTF-16"),
+        (&["validate", "."], 2, "failed to read `.`"),
         (&["validate", "m.asl.json", "bad.json"], 1, "bad.json"),
         (&["validate", "m.asl.json", "none.json"], 2, "none.json"),
         (&["--version"], 0, ""),

@@ -213,6 +213,23 @@ mod tests {
                 ],
             ),
             (
+                r#""A":{"Type":"Pass","Next":5}"#,
+                vec!["Expected value of type [STRING] at /States/A/Next"],
+            ),
+            (
+                r#""A":{"Type":"Pass","End":"true"}"#,
+                vec!["Expected value of type [BOOLEAN] at /States/A/End"],
+            ),
+            (r#""A":[]"#, vec!["Expected value of type [OBJECT] at /States/A"]),
+            (
+                r#""A":{"Type":"Parallel","End":true,"Parameters":"$.a","ResultSelector":null,"Branches":[{"StartAt":"B","States":{"B":{"Type":"Pass","Parameters":[],"End":true}}}]}"#,
+                vec![
+                    "Expected value of type [OBJECT] at /States/A/Parameters",
+                    "Expected value of type [OBJECT] at /States/A/ResultSelector",
+                    "Expected value of type [OBJECT] at /States/A/Branches[0]/States/B/Parameters",
+                ],
+            ),
+            (
                 r#""A":{"Type":"Parallel","End":true,"Branches":[]}"#,
                 vec!["Value cannot be empty at /States/A/Branches"],
             ),
@@ -306,6 +323,15 @@ mod tests {
         ] {
             check(&jsonata(states), &expected);
         }
+    }
+
+    #[test]
+    fn a_field_full_of_bad_expressions_is_read_in_a_straight_line() {
+        let members: Vec<String> = (0..40_000).map(|n| format!(r#""k{n}":"{{% a %}}""#)).collect();
+        let states = format!(r#""A":{{"Type":"Succeed","Output":{{{}}}}}"#, members.join(","));
+        let findings = compile(&jsonata(&states), &Options::default()).unwrap_err();
+        assert_eq!(findings.len(), 40_000);
+        assert_eq!(findings[39_999].location.as_deref(), Some("/States/A/Output/k39999"));
     }
 
     #[test]
@@ -405,6 +431,37 @@ mod tests {
             text.get(span.start as usize..)
                 .map(|rest| rest.starts_with("Type: Wait")),
             Some(true)
+        );
+    }
+
+    #[test]
+    fn open_placeholders_may_stand_for_objects_and_lists() {
+        let options = Options {
+            open_placeholders: true,
+            ..Options::default()
+        };
+        for text in [
+            r#"{"StartAt":"A","States":${S}}"#.to_owned(),
+            r#"{"StartAt":"${A}","Comment":${C},"TimeoutSeconds":${T},"States":{"${A}":{"Type":"Succeed"}}}"#
+                .to_owned(),
+            machine(r#""A":${A},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Choice","Choices":${C}},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Choice","Choices":[${C}]}"#),
+            machine(r#""A":{"Type":"Parallel","Branches":${B},"Next":"B"},"B":{"Type":"Succeed"}"#),
+            machine(r#""A":{"Type":"Map","ItemProcessor":${P},"End":true}"#),
+            machine(
+                r#""A":{"Type":"Task","Resource":${R},"Parameters":${P},"ResultSelector":${S},"Credentials":${C},"Assign":${A},"Retry":${Y},"Catch":[${K}],"TimeoutSeconds":${T},"ResultPath":${X},"End":${E}}"#,
+            ),
+        ] {
+            assert_eq!(findings_with(&text, &options), Vec::<String>::new(), "{text}");
+        }
+        // What does not depend on the placeholder is found all the same.
+        assert_eq!(
+            findings_with(
+                &machine(r#""A":{"Type":"Map","ItemProcessor":${P},"Nxt":1,"End":true}"#),
+                &options
+            ),
+            ["SCHEMA_VALIDATION_FAILED: Field 'Nxt' is not supported at /States/A"]
         );
     }
 

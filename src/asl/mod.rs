@@ -12,6 +12,8 @@ pub mod definition;
 pub mod diagnostic;
 pub mod load;
 mod node;
+#[cfg(test)]
+mod probes;
 mod substitute;
 pub mod substitution_file;
 mod text;

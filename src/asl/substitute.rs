@@ -15,9 +15,11 @@ use crate::query::jsonata::expression::Expression;
 /// Returns the placeholder that begins at byte `at`: its name and the byte behind it.
 pub(crate) fn placeholder_at(text: &str, at: usize) -> Option<(&str, usize)> {
     let rest = text.get(at..)?.strip_prefix("${")?;
-    let end = rest.find('}')?;
-    let name = rest.get(..end)?;
-    is_name(name).then_some((name, at + 2 + end + 1))
+    // The search stops at the first character that no name has: a text of a thousand `${` is read once.
+    let end = rest.find(|c: char| !is_name_char(c))?;
+    let (name, rest) = rest.split_at(end);
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && rest.starts_with('}');
+    is_name.then_some((name, at + 2 + end + 1))
 }
 
 /// Returns the placeholder that is the whole text.
@@ -27,10 +29,8 @@ pub(crate) fn whole_placeholder(text: &str) -> Option<&str> {
         .map(|(name, _)| name)
 }
 
-fn is_name(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':'))
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ':')
 }
 
 /// Fills every placeholder of the tree. One that has no value is a finding, unless it may stay open or is
@@ -190,11 +190,19 @@ mod tests {
                 r#"["-7-x\"y-${C}-${","echo ${HOME}"]"#,
             ),
             (r#"{"${A}.$": 1}"#, r#"{"7.$":1}"#),
+            (r#"["${1}${A b}${}${-}"]"#, r#"["${1}${A b}${}${-}"]"#),
             (r#"["{% ${ \"a\": 1 } %}"]"#, r#"["{% ${ \"a\": 1 } %}"]"#),
         ] {
             let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
             assert_eq!(filled(text, false), (expected, Vec::new()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_of_open_braces_is_read_once() {
+        let text = format!(r#"["{}"]"#, "${A".repeat(300_000));
+        let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(filled(&text, true), (expected, Vec::new()));
     }
 
     #[test]

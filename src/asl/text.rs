@@ -205,11 +205,12 @@ impl Reader<'_> {
                 }
                 Some(b'"') => break,
                 Some(b'\\') => match bytes.get(end + 1) {
-                    Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' | b'u') | None => end += 2,
+                    Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') | None => end += 2,
+                    Some(b'u') => end = self.unicode_escape(end)?,
                     Some(_) => {
                         let next = self.text.get(end + 1..).and_then(|rest| rest.chars().next());
                         let next = next.unwrap_or(' ');
-                        let message = format!("Unrecognized character escape '{next}' (code {})", u32::from(next));
+                        let message = format!("Unrecognized character escape {}", described(next));
                         return Err(self.error(message, end + 1 + next.len_utf8()));
                     }
                 },
@@ -224,10 +225,42 @@ impl Reader<'_> {
         }
         let literal = self.text.get(start..=end).unwrap_or_default();
         let Ok(text) = serde_json::from_str::<String>(literal) else {
-            return Err(self.error("Unexpected character in a Unicode escape of a string".to_owned(), end));
+            return Err(self.error("The string can not be read".to_owned(), end));
         };
         self.at = end + 1;
         Ok(text)
+    }
+
+    /// Passes over the `\uXXXX` at byte `start`, or over two that make one character, and returns the byte behind.
+    fn unicode_escape(&self, start: usize) -> Result<usize, Diagnostic> {
+        let first = self.code_unit(start)?;
+        let end = start + 6;
+        let is_pair = (0xd800..0xdc00).contains(&first)
+            && self.text.get(end..).is_some_and(|rest| rest.starts_with("\\u"))
+            && (0xdc00..0xe000).contains(&self.code_unit(end)?);
+        if is_pair {
+            return Ok(end + 6);
+        }
+        if (0xd800..0xe000).contains(&first) {
+            let message = format!("The escape \\u{first:04x} is half of a surrogate pair, the other half is missing");
+            return Err(self.error(message, end));
+        }
+        Ok(end)
+    }
+
+    /// Reads the four digits of the `\uXXXX` at byte `start`.
+    fn code_unit(&self, start: usize) -> Result<u32, Diagnostic> {
+        let mut unit = 0;
+        for at in start + 2..start + 6 {
+            let next = self.text.get(at..).and_then(|rest| rest.chars().next());
+            let Some(digit) = next.and_then(|c| c.to_digit(16)) else {
+                let what = next.map_or("end-of-input".to_owned(), |c| format!("character ({})", described(c)));
+                let message = format!("Unexpected {what}: expected a hex-digit for character escape sequence");
+                return Err(self.error(message, at + next.map_or(0, char::len_utf8)));
+            };
+            unit = unit * 16 + digit;
+        }
+        Ok(unit)
     }
 
     fn skip_space(&mut self) {
@@ -307,7 +340,7 @@ impl Reader<'_> {
             .get(self.at..)
             .and_then(|rest| rest.chars().next())
             .unwrap_or(' ');
-        let message = format!("Unexpected character ('{next}' (code {})): {expected}", u32::from(next));
+        let message = format!("Unexpected character ({}): {expected}", described(next));
         self.error(message, self.at + next.len_utf8())
     }
 
@@ -333,6 +366,18 @@ impl Reader<'_> {
             _ => String::new(),
         };
         format!("[Source: (String)\"{shown}\"{cut}; line: {line}, column: {column}]")
+    }
+}
+
+/// Shows a character as Jackson does.
+fn described(c: char) -> String {
+    let code = u32::from(c);
+    if c.is_control() {
+        format!("(CTRL-CHAR, code {code})")
+    } else if 255 < code {
+        format!("'{c}' (code {code} / 0x{code:x})")
+    } else {
+        format!("'{c}' (code {code})")
     }
 }
 
@@ -404,7 +449,34 @@ mod tests {
                 "{} {}",
                 "Unexpected character ('{' (code 123)): was expecting the end of the text",
             ),
-            (r#"["\ud800"]"#, "Unexpected character in a Unicode escape of a string"),
+            (
+                r#"["\ud800"]"#,
+                r"The escape \ud800 is half of a surrogate pair, the other half is missing",
+            ),
+            (
+                r#"["\ud800\u0041"]"#,
+                r"The escape \ud800 is half of a surrogate pair, the other half is missing",
+            ),
+            (
+                r#"["\udc00"]"#,
+                r"The escape \udc00 is half of a surrogate pair, the other half is missing",
+            ),
+            (
+                r#"["\u00g0"]"#,
+                "Unexpected character ('g' (code 103)): expected a hex-digit for character escape sequence",
+            ),
+            (
+                r#"["\u00"#,
+                "Unexpected end-of-input: expected a hex-digit for character escape sequence",
+            ),
+            (
+                "\u{feff}{}",
+                "Unexpected character ('\u{feff}' (code 65279 / 0xfeff)): expected a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')",
+            ),
+            (
+                "{\0}",
+                "Unexpected character ((CTRL-CHAR, code 0)): was expecting double-quote to start field name",
+            ),
         ] {
             assert_eq!(complaint(text), expected, "{text}");
         }

@@ -1,6 +1,7 @@
 //! Reads YAML text (SAM's `.asl.yaml`) into the same tree as JSON.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use saphyr_parser::Event;
 use saphyr_parser::Parser;
@@ -21,7 +22,9 @@ use crate::model::span::Span;
 /// Reads one YAML document. Tags outside the core schema are refused.
 pub(crate) fn parse(text: &str) -> Result<Node, Diagnostic> {
     read(text, |tag, _| {
-        Err(format!("The tag '{tag}' is not supported in a definition"))
+        Err(format!(
+            "The tag '{tag}' is not supported in a definition, which knows no template functions: write a placeholder like '${{Name}}'"
+        ))
     })
 }
 
@@ -32,8 +35,16 @@ pub(crate) fn read(text: &str, tagged: impl Fn(&str, Node) -> Result<Node, Strin
     let mut open: Vec<(usize, Option<String>)> = Vec::new();
     let mut n_expanded = 0_usize;
     let mut n_documents = 0;
-    let places = Places::new(text);
-    for item in Parser::new_from_str(text) {
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let places = Places::new(body, text.len() - body.len());
+    // The parser takes U+0000 for the end of the text and would not look at what follows.
+    if let Some(at) = body.find('\0') {
+        return Err(refuse(
+            "The character U+0000 is not allowed".to_owned(),
+            places.span_at(body, at),
+        ));
+    }
+    for item in Parser::new_from_str(body) {
         let (event, at) = item.map_err(|error| {
             let span = places.span(error.marker(), error.marker());
             refuse(error.info().to_owned(), span)
@@ -75,6 +86,10 @@ pub(crate) fn read(text: &str, tagged: impl Fn(&str, Node) -> Result<Node, Strin
                 }
                 let tag = tag.map(|tag| tag.to_string());
                 let kind = if style == ScalarStyle::Plain && tag.is_none() {
+                    if is_beyond_binary64(&scalar) {
+                        let shown: String = scalar.chars().take(64).collect();
+                        return Err(refuse(format!("Invalid numeric value: {shown}"), span));
+                    }
                     plain_scalar(&scalar)
                 } else {
                     core_tagged(scalar.into_owned(), tag.as_deref())
@@ -152,6 +167,12 @@ fn core_tagged(text: String, tag: Option<&str>) -> Kind {
     }
 }
 
+/// Tells whether a plain scalar is a number that is too large to be one in JSON.
+fn is_beyond_binary64(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.parse::<f64>().is_ok_and(f64::is_infinite)
+}
+
 fn number(text: &str) -> Option<Number> {
     if let Some(digits) = text.strip_prefix("0x") {
         return u64::from_str_radix(digits, 16).ok().map(Number::from);
@@ -168,10 +189,14 @@ fn number(text: &str) -> Option<Number> {
     if !shape {
         return None;
     }
-    if unsigned.chars().all(|c| c.is_ascii_digit())
-        && let Ok(integer) = text.strip_prefix('+').unwrap_or(text).parse::<i64>()
-    {
-        return Some(Number::from(integer));
+    if unsigned.chars().all(|c| c.is_ascii_digit()) {
+        let text = text.strip_prefix('+').unwrap_or(text);
+        if let Ok(integer) = text.parse::<i64>() {
+            return Some(Number::from(integer));
+        }
+        if let Ok(integer) = text.parse::<u64>() {
+            return Some(Number::from(integer));
+        }
     }
     text.parse::<f64>().ok().and_then(Number::from_f64)
 }
@@ -189,10 +214,11 @@ fn merge(members: &mut Vec<Member>) {
         Kind::Array(elements) => elements,
         _ => vec![merged],
     };
+    let mut known: BTreeSet<String> = members.iter().map(|member| member.key.clone()).collect();
     for source in sources {
         if let Kind::Object(added) = source.kind {
             for member in added {
-                if members.iter().all(|known| known.key != member.key) {
+                if known.insert(member.key.clone()) {
                     members.push(member);
                 }
             }
@@ -227,10 +253,12 @@ struct Places {
     /// Byte offset of every character, when the text is not plain ASCII.
     bytes: Option<Vec<u32>>,
     end: u32,
+    /// Bytes before the first character: those of a byte order mark.
+    base: u32,
 }
 
 impl Places {
-    fn new(text: &str) -> Self {
+    fn new(text: &str, base: usize) -> Self {
         let bytes = (!text.is_ascii()).then(|| {
             text.char_indices()
                 .map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX))
@@ -239,13 +267,30 @@ impl Places {
         Self {
             bytes,
             end: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            base: u32::try_from(base).unwrap_or(u32::MAX),
         }
     }
 
     fn offset(&self, index: usize) -> u32 {
-        match &self.bytes {
+        let offset = match &self.bytes {
             Some(bytes) => bytes.get(index).copied().unwrap_or(self.end),
             None => u32::try_from(index).unwrap_or(u32::MAX).min(self.end),
+        };
+        offset.saturating_add(self.base)
+    }
+
+    /// Returns the span of the one-byte character at byte `at` of the text.
+    fn span_at(&self, text: &str, at: usize) -> Span {
+        let before = text.get(..at).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let n_lines = before.bytes().filter(|byte| *byte == b'\n').count();
+        let n_chars = before.get(line_start..).unwrap_or_default().chars().count();
+        let start = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(self.base);
+        Span {
+            line: u32::try_from(n_lines).unwrap_or(u32::MAX).saturating_add(1),
+            column: u32::try_from(n_chars).unwrap_or(u32::MAX).saturating_add(1),
+            start,
+            end: start.saturating_add(1),
         }
     }
 
@@ -305,6 +350,20 @@ mod tests {
             (r#"{"json": ["is", "yaml"]}"#, r#"{"json":["is","yaml"]}"#),
             ("a: 2020-01-01T00:00:00Z", r#"{"a":"2020-01-01T00:00:00Z"}"#),
             (
+                "[1_000, 0o17, 017, 18446744073709551615, 12:30, =]",
+                r#"["1_000",15,17,18446744073709551615,"12:30","="]"#,
+            ),
+            (
+                "a: |\n  x\n   y\nb: >-\n  x\n  y\nc: &k d\n*k : e\n",
+                r#"{"a":"x\n y\n","b":"x y","c":"d","d":"e"}"#,
+            ),
+            (
+                "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4}\nc: {<<: [*a, *b], y: 5}",
+                r#"{"a":{"x":1,"y":2},"b":{"x":3,"z":4},"c":{"y":5,"x":1,"z":4}}"#,
+            ),
+            ("\u{feff}a: 1\r\nb: 2\r\n", r#"{"a":1,"b":2}"#),
+            ("---\na: 1\n...\n", r#"{"a":1}"#),
+            (
                 "a: {% $x %}".replace("{%", "'{%").replace("%}", "%}'").as_str(),
                 r#"{"a":"{% $x %}"}"#,
             ),
@@ -338,7 +397,35 @@ mod tests {
             let finding = parse(text).unwrap_err();
             assert!(!finding.message.is_empty(), "{text}");
         }
-        assert_eq!(parse("a: 1\na: 2").unwrap_err().message, "Duplicate field 'a'");
+        for (text, message, place) in [
+            ("a: 1\na: 2", "Duplicate field 'a'", (2, 1)),
+            ("a: 1\nb: \u{e4}\0\nc: [", "The character U+0000 is not allowed", (2, 5)),
+            ("a: [1,\n 1e999]", "Invalid numeric value: 1e999", (2, 2)),
+            ("a: 1\n---\nb: 2", "The text has more than one YAML document", (2, 1)),
+            (
+                "a:\n  b: !Sub x",
+                "The tag '!Sub' is not supported in a definition, which knows no template functions: write a placeholder like '${Name}'",
+                (2, 11),
+            ),
+        ] {
+            let finding = parse(text).unwrap_err();
+            let span = finding.span.unwrap();
+            assert_eq!(
+                (finding.message.as_str(), (span.line, span.column)),
+                (message, place),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn large_texts_are_read_in_a_straight_line() {
+        let members: Vec<String> = (0..20_000).map(|n| format!("k{n}: 1")).collect();
+        let merged = format!("a: &a {{{0}}}\nb: {{<<: [*a, *a], {0}}}", members.join(", "));
+        assert_eq!(
+            parse(&merged).unwrap().get("b").map(|b| b.members().len()),
+            Some(20_000)
+        );
     }
 
     #[test]
@@ -347,6 +434,10 @@ mod tests {
         let tree = parse(text).unwrap();
         let span = tree.get("b").and_then(|b| b.get("c")).unwrap().span;
         assert_eq!((span.line, span.column), (3, 6));
+        assert_eq!(text.get(span.start as usize..span.end as usize), Some("yy"));
+        let text = "\u{feff}a: yy\n";
+        let span = parse(text).unwrap().get("a").unwrap().span;
+        assert_eq!((span.line, span.column), (1, 4));
         assert_eq!(text.get(span.start as usize..span.end as usize), Some("yy"));
     }
 }

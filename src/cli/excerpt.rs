@@ -6,11 +6,14 @@ use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 
 use crate::asl::diagnostic::Diagnostic;
+use crate::cli::advice::advice;
 use crate::cli::error;
 use crate::cli::error::printable;
 
 /// Longest line that is shown as an excerpt: a definition can be one line of a megabyte.
 const LINE_BYTES_MAX: usize = 500;
+/// Most findings that are shown: a definition of a megabyte can have a hundred thousand.
+const FINDINGS_SHOWN_MAX: usize = 100;
 
 /// Renders findings for stderr.
 pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String {
@@ -20,10 +23,10 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
         Renderer::plain()
     };
     let mut output = String::new();
-    for finding in findings {
+    for finding in findings.iter().take(FINDINGS_SHOWN_MAX) {
         // For unreadable text AWS repeats the whole source in message and location; here the excerpt shows it.
         let title = match (&finding.location, finding.message.split_once("\n at [Source: ")) {
-            (_, Some((message, _))) => message.to_owned(),
+            (_, Some((message, _))) => without_source(message),
             (Some(location), None) => format!("{} at {location}", finding.message),
             (None, None) => finding.message.clone(),
         };
@@ -46,10 +49,26 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
             ),
             (None, None) => group.element(annotate_snippets::Origin::path(path)),
         };
+        let group = match advice(finding) {
+            Some(advice) => group.element(Level::HELP.message(advice)),
+            None => group,
+        };
         output += &renderer.render(&[group]);
         output.push_str("\n\n");
     }
+    if FINDINGS_SHOWN_MAX < findings.len() {
+        let n_hidden = findings.len() - FINDINGS_SHOWN_MAX;
+        output += &format!("The first {FINDINGS_SHOWN_MAX} findings are shown; {n_hidden} more are not.\n\n");
+    }
     output
+}
+
+/// Shortens `(start marker at [Source: (String)"…"; line: 1, column: 2])` to its line and column.
+fn without_source(message: &str) -> String {
+    match (message.split_once("[Source: "), message.rsplit_once("; line: ")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}line {}", after.replacen([':', ']'], "", 2)),
+        _ => message.to_owned(),
+    }
 }
 
 /// Returns the first line of a span, with its number and the span's part of it.
@@ -70,6 +89,8 @@ fn place(text: &str, start: usize, end: usize) -> Option<(usize, &str, std::ops:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asl::load::Options;
+    use crate::asl::load::compile;
     use crate::model::span::Span;
 
     fn finding(span: Option<Span>) -> Diagnostic {
@@ -100,6 +121,26 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }
+    }
+
+    #[test]
+    fn only_the_first_findings_are_shown() {
+        let findings = vec![finding(None); FINDINGS_SHOWN_MAX + 7];
+        let shown = render("a.json", "{}", &findings);
+        assert_eq!(shown.matches("error[").count(), FINDINGS_SHOWN_MAX);
+        assert!(
+            shown.ends_with("The first 100 findings are shown; 7 more are not.\n\n"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_source_is_not_repeated() {
+        let text = r#"{"a": [1, 2"#;
+        let findings = compile(text, &Options::default()).unwrap_err();
+        let shown = render("a.json", text, &findings);
+        let title = "error[INVALID_JSON_DESCRIPTION]: Unexpected end-of-input: expected close marker for Array (start marker at line 1, column 7)";
+        assert_eq!(shown.lines().next(), Some(title));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! May import: everything. Invariants: data goes to stdout, everything else to stderr; a closed stdout is no
 //! panic. To add a command: a file with its arguments and `run`, and a row in `Command`.
 
+mod advice;
 mod error;
 mod excerpt;
 mod history;

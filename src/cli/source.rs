@@ -9,6 +9,7 @@ use crate::asl::load::Format;
 use crate::asl::load::Options;
 use crate::cli::error::CliError;
 use crate::cli::excerpt;
+use crate::model::quota::DEFINITION_BYTES_MAX;
 
 /// A definition's text, and where it is from.
 #[derive(Debug)]
@@ -16,17 +17,21 @@ pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) text: String,
     pub(crate) format: Format,
+    /// The machine is to be EXPRESS.
+    pub(crate) express: bool,
 }
 
 impl Source {
+    /// Reads a definition, but no more of it than shows that it is too large.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let is_yaml = extension
             .is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"));
         Ok(Self {
             path: path.display().to_string(),
-            text: read_text(path)?,
+            text: read_at_most(path, DEFINITION_BYTES_MAX)?,
             format: if is_yaml { Format::Yaml } else { Format::Json },
+            express: false,
         })
     }
 
@@ -40,7 +45,7 @@ impl Source {
             format: self.format,
             substitutions,
             open_placeholders,
-            express: false,
+            express: self.express,
         };
         crate::asl::load::compile(&self.text, &options)
             .map_err(|findings| (findings.len(), excerpt::render(&self.path, &self.text, &findings)))
@@ -49,12 +54,41 @@ impl Source {
 
 /// Reads a text file.
 pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
+    read_at_most(path, usize::MAX)
+}
+
+/// Reads a text file; of one that has more than `bytes_max` bytes only a part that is longer than that.
+fn read_at_most(path: &Path, bytes_max: usize) -> Result<String, CliError> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| CliError::usage(format!("failed to read `{shown}`: {error}")))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        CliError::usage(format!("failed to read `{shown}`: byte {at} is not UTF-8"))
-    })
+    let failed = |error| CliError::usage(format!("failed to read `{shown}`: {error}"));
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes_max < bytes.len() {
+        // Whoever reads it says that it is too large; the last character may be cut.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> CliError {
+    let bytes = error.as_bytes();
+    let before = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default())
+        .chars()
+        .count()
+        + 1;
+    let shown = path.display();
+    let error = CliError::usage(format!(
+        "failed to read `{shown}`: it is not UTF-8 at line {line}, column {column}"
+    ));
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => error.hint("The file is UTF-16. Save it as UTF-8."),
+        _ => error.hint("Save the file as UTF-8."),
+    }
 }
 
 /// Reads the text of an argument that is a text, `@file` or `-`.

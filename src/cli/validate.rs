@@ -16,6 +16,17 @@ pub(crate) struct Arguments {
     /// The definitions: JSON, or YAML by the extension `.yaml` or `.yml`
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    /// The type that the state machines will have: EXPRESS has no `.sync`, no task tokens and no activities
+    #[arg(long = "type", value_name = "TYPE", default_value = "STANDARD", ignore_case = true)]
+    machine_type: MachineType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[clap(rename_all = "UPPER")]
+enum MachineType {
+    Express,
+    Standard,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
@@ -24,7 +35,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let mut unreadable = false;
     for path in &arguments.files {
         let source = match Source::read(path) {
-            Ok(source) => source,
+            Ok(source) => Source {
+                express: arguments.machine_type == MachineType::Express,
+                ..source
+            },
             Err(error) => {
                 error.print();
                 unreadable = true;

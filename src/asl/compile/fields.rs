@@ -403,7 +403,11 @@ impl<'n> Compiler<'n, '_> {
         if matches!(node.kind, Kind::Object(_)) {
             return Some(Object::new(node, at));
         }
-        self.wrong_type(&at, node, "OBJECT");
+        if node.is_open() {
+            self.leave_hole();
+        } else {
+            self.wrong_type(&at, node, "OBJECT");
+        }
         None
     }
 
@@ -423,7 +427,9 @@ impl<'n> Compiler<'n, '_> {
         if matches!(node.kind, Kind::Array(_)) {
             return Some(node.elements());
         }
-        if !node.is_open() {
+        if node.is_open() {
+            self.leave_hole();
+        } else {
             self.wrong_type(&object.at(name), node, "ARRAY");
         }
         None

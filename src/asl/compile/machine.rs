@@ -44,6 +44,7 @@ pub(crate) fn compile_tree(root: &Node, options: &Options) -> Result<Definition,
         labels: BTreeSet::new(),
         assignments: Vec::new(),
         isolated: BTreeSet::new(),
+        has_hole: false,
     };
     let (comment, timeout_seconds) = compiler.machine(root)?;
     compiler.finish(comment, timeout_seconds)
@@ -68,6 +69,8 @@ pub(super) struct Compiler<'n, 'o> {
     pub(super) assignments: Vec<Assignment>,
     /// Blocks of Distributed Maps: their variables are their own.
     pub(super) isolated: BTreeSet<BlockId>,
+    /// An open placeholder stands for an object or a list.
+    has_hole: bool,
 }
 
 /// The state or block that is being compiled.
@@ -145,6 +148,7 @@ impl<'n> Compiler<'n, '_> {
         Ok((comment, timeout_seconds))
     }
 
+    /// A definition with a hole is complete but for what its placeholders stand for; it is not to be run.
     fn finish(mut self, comment: Option<String>, timeout_seconds: Option<u64>) -> Result<Definition, Vec<Diagnostic>> {
         variables::check(&mut self);
         if !self.findings.is_empty() || !self.graph_findings.is_empty() {
@@ -153,6 +157,14 @@ impl<'n> Compiler<'n, '_> {
             let schema = self.findings.into_iter().map(|(_, finding)| finding);
             let graph = self.graph_findings.into_iter().flat_map(|(_, findings)| findings);
             return Err(schema.chain(graph).collect());
+        }
+        if self.has_hole {
+            return Ok(Definition {
+                comment,
+                timeout_seconds,
+                blocks: self.blocks.into_iter().flatten().collect(),
+                states: self.states.into_iter().flatten().collect(),
+            });
         }
         let states: Option<Vec<State>> = self.states.into_iter().collect();
         let blocks: Option<Vec<Block>> = self.blocks.into_iter().collect();
@@ -289,6 +301,12 @@ impl<'n> Compiler<'n, '_> {
                 format!("Duplicate State name: {name}"),
             );
         }
+    }
+
+    /// Notes that a placeholder hides states or rules: what leads where is then not known.
+    pub(super) fn leave_hole(&mut self) {
+        self.has_hole = true;
+        self.here.has_open_target = true;
     }
 
     /// Notes a finding of AWS's schema.

@@ -21,7 +21,10 @@ use crate::query::jsonata::expression::FieldScope;
 impl<'n> Compiler<'n, '_> {
     /// Compiles one state.
     pub(super) fn state(&mut self, name: &str, node: &'n Node, at: String) -> Option<State> {
-        let object = self.as_object(node, at)?;
+        let Some(object) = self.as_object(node, at) else {
+            self.here.has_terminal = true;
+            return None;
+        };
         if !self.required(&object, &["Type"]) {
             self.presume_transitions(&object);
             return None;
@@ -139,16 +142,25 @@ impl<'n> Compiler<'n, '_> {
                 self.at_most_one(object, &["Next", "End"]);
                 Transition::End
             }
-            (true, false) => Transition::Next(self.target(object, "Next")),
+            (true, false) => {
+                if object.get("Next").is_some_and(|node| node.text().is_none()) {
+                    // Where it should lead is not known, so say nothing about an end.
+                    self.here.has_terminal = true;
+                }
+                Transition::Next(self.target(object, "Next"))
+            }
             (false, true) => Transition::End,
             (false, false) => {
                 // The end is presumably what is missing, so say nothing about the graph.
                 self.here.has_terminal = true;
-                self.refuse(
-                    &object.at,
-                    object.node.span,
-                    "There should be one of the following fields: [Next, End]",
-                );
+                // An `End` of the wrong type has been refused already.
+                if object.get("End").is_none_or(|node| matches!(node.kind, Kind::Bool(_))) {
+                    self.refuse(
+                        &object.at,
+                        object.node.span,
+                        "There should be one of the following fields: [Next, End]",
+                    );
+                }
                 Transition::End
             }
         }

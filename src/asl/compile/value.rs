@@ -19,6 +19,8 @@ use crate::query::jsonpath::path::Root;
 use crate::query::template::Template;
 
 const NO_REFERENCE_PATH: &str = "Value is not a Reference Path";
+/// Errors of one field whose leaf is looked up: each look-up passes over the members of every object on its way.
+const LEAVES_MAX: usize = 100;
 
 impl<'n> Compiler<'n, '_> {
     /// Tells whether the state speaks JSONata.
@@ -28,8 +30,12 @@ impl<'n> Compiler<'n, '_> {
 
     /// Notes what the query room refuses.
     fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
-        for error in errors {
-            let span = leaf(node, &error.location).span;
+        for (index, error) in errors.into_iter().enumerate() {
+            let span = if index < LEAVES_MAX {
+                leaf(node, &error.location).span
+            } else {
+                node.span
+            };
             self.report(error.code, &format!("{at}{}", error.location), span, error.message);
         }
     }
@@ -50,10 +56,27 @@ impl<'n> Compiler<'n, '_> {
 
     /// Compiles a template if the state speaks JSONPath.
     pub(super) fn jsonpath_template(&mut self, object: &Object<'n>, name: &str) -> Option<Template> {
-        if self.is_jsonata() {
+        if self.is_jsonata() || !self.is_template_object(object, name) {
             return None;
         }
         self.template(object, name, FieldScope::Input)
+    }
+
+    /// Refuses a template that is neither an object nor, in JSONata, one expression that may give one.
+    fn is_template_object(&mut self, object: &Object<'n>, name: &str) -> bool {
+        let Some(node) = object.get(name) else {
+            return false;
+        };
+        let is_object = match &node.kind {
+            Kind::Object(_) | Kind::Open(_) => true,
+            // One delimiter without the other has a sentence of its own.
+            Kind::String(text) => self.is_jsonata() && (text.starts_with("{%") || text.ends_with("%}")),
+            _ => false,
+        };
+        if !is_object {
+            self.wrong_type(&object.at(name), node, "OBJECT");
+        }
+        is_object
     }
 
     /// Compiles a template if the state speaks JSONata.
@@ -67,6 +90,9 @@ impl<'n> Compiler<'n, '_> {
     /// Compiles `Arguments` or `Parameters`, whichever belongs to the language.
     pub(super) fn parameters(&mut self, object: &Object<'n>) -> Option<Template> {
         let name = if self.is_jsonata() { "Arguments" } else { "Parameters" };
+        if !self.is_template_object(object, name) {
+            return None;
+        }
         self.template(object, name, FieldScope::Input)
     }
 

@@ -30,6 +30,9 @@ impl<'n> Compiler<'n, '_> {
     pub(super) fn assign(&mut self, object: &Object<'n>, scope: FieldScope) -> Option<Template> {
         let node = object.get("Assign")?;
         let at = object.at("Assign");
+        if node.is_open() {
+            return None;
+        }
         if !matches!(node.kind, Kind::Object(_)) {
             self.wrong_type(&at, node, "OBJECT");
             return None;
