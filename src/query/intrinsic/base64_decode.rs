@@ -17,10 +17,12 @@ use crate::query::intrinsic::argument::string;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// `States.Base64Decode(text) -> text`: padding may be missing, as in Java.
+/// `States.Base64Decode(text) -> text`: as in Java, padding may be missing, but not a part of it.
 pub(super) struct Base64Decode;
 
 impl Intrinsic for Base64Decode {
@@ -35,6 +37,9 @@ impl Intrinsic for Base64Decode {
     fn call(&self, arguments: &[Argument<'_>], _: &RefCell<Entropy>) -> Result<Value, Invalid> {
         let text = string(arguments, 0)?;
         check_length(text)?;
+        if text.ends_with('=') && text.len() % 4 != 0 {
+            return Err(Invalid);
+        }
         let bytes = LENIENT.decode(text).map_err(|_| Invalid)?;
         Ok(String::from_utf8_lossy(&bytes).into())
     }

@@ -22,7 +22,7 @@ impl Intrinsic for StringToJson {
     }
 
     fn call(&self, arguments: &[Argument<'_>], _: &RefCell<Entropy>) -> Result<Value, Invalid> {
-        let text = string(arguments, 0)?.trim();
+        let text = string(arguments, 0)?.trim_matches([' ', '\t', '\n', '\r']);
         match text {
             "" => Ok(Value::Null),
             // Java knows no negative zero among whole numbers.

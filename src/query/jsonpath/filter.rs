@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::mem::discriminant;
 
 use regex::Regex;
 use serde_json::Value;
@@ -17,7 +18,6 @@ pub(super) enum Test {
     Not(Box<Self>),
     /// A path alone: there is something.
     Exists(Operand),
-    Constant(bool),
     Compare(Operand, Operator, Operand),
 }
 
@@ -50,14 +50,16 @@ pub(super) enum Operator {
     NoneOf,
     NotEqual,
     NotIn,
+    NotSame,
+    Same,
     Size,
     SubsetOf,
 }
 
 /// Longer ones first where one begins with the other.
 pub(super) const SYMBOLS: [(&str, Operator); 9] = [
-    ("===", Operator::Equal),
-    ("!==", Operator::NotEqual),
+    ("===", Operator::Same),
+    ("!==", Operator::NotSame),
     ("==", Operator::Equal),
     ("!=", Operator::NotEqual),
     ("<=", Operator::LessOrEqual),
@@ -82,19 +84,58 @@ pub(super) const WORDS: [(&str, Operator); 9] = [
 impl Test {
     /// Tells whether `node` passes. The depth of the recursion is bounded by the parser.
     pub(super) fn accepts(&self, node: &Value, walker: &Walker<'_>) -> bool {
+        self.judge(node, walker).unwrap_or(false)
+    }
+
+    fn judge(&self, node: &Value, walker: &Walker<'_>) -> Result<bool, Unfit> {
         match self {
-            Self::All(tests) => tests.iter().all(|test| test.accepts(node, walker)),
-            Self::Any(tests) => tests.iter().any(|test| test.accepts(node, walker)),
-            Self::Not(test) => !test.accepts(node, walker),
-            Self::Exists(operand) => operand.value(node, walker).is_some(),
-            Self::Constant(answer) => *answer,
-            Self::Compare(left, Operator::Matches, right) => matches(left, right, node, walker),
+            Self::All(tests) => {
+                for test in tests {
+                    if !test.judge(node, walker)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Self::Any(tests) => {
+                for test in tests {
+                    if test.judge(node, walker)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Not(test) => Ok(!test.judge(node, walker)?),
+            // Jayway starts from the value here even where the path says `$`.
+            Self::Exists(Operand::Root(steps) | Operand::Current(steps)) => Ok(walker.exists(steps, node)),
+            Self::Exists(_) => Ok(false),
+            Self::Compare(left, Operator::Matches, right) => Ok(matches(left, right, node, walker)),
+            // Jayway compares the text of this literal.
+            Self::Compare(Operand::Literal(Value::Array(_) | Value::Object(_)), operator, _)
+                if operator.is_equality() =>
+            {
+                Ok(!operator.is_positive())
+            }
             Self::Compare(left, operator, right) => {
                 let left = left.value(node, walker);
                 let right = right.value(node, walker);
                 compare(left.as_deref(), *operator, right.as_deref())
             }
         }
+    }
+}
+
+/// An operator met a kind of value that Jayway throws at: the whole filter holds no longer, whatever `!` or `||`
+/// would make of it.
+struct Unfit;
+
+impl Operator {
+    fn is_equality(self) -> bool {
+        matches!(self, Self::Equal | Self::NotEqual | Self::NotSame | Self::Same)
+    }
+
+    fn is_positive(self) -> bool {
+        matches!(self, Self::Equal | Self::Same)
     }
 }
 
@@ -110,45 +151,79 @@ impl Operand {
     }
 }
 
+/// A list matches when one of its elements does; what has no text is matched as an empty one.
 fn matches(left: &Operand, right: &Operand, node: &Value, walker: &Walker<'_>) -> bool {
-    let ((Operand::Pattern(pattern), other) | (other, Operand::Pattern(pattern))) = (left, right) else {
-        return false;
+    let (pattern, other) = match (left, right) {
+        (Operand::Pattern(_), Operand::Pattern(_)) => return false,
+        (Operand::Pattern(pattern), other) | (other, Operand::Pattern(pattern)) => (pattern, other),
+        _ => return false,
     };
-    match other.value(node, walker).as_deref() {
+    let is_match = |value: Option<&Value>| match value {
         Some(Value::String(text)) => pattern.is_match(text),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => pattern.is_match(&value.to_string()),
-        _ => false,
+        _ => pattern.is_match(""),
+    };
+    match other.value(node, walker).as_deref() {
+        Some(Value::Array(items)) => items.iter().any(|item| is_match(Some(item))),
+        value => is_match(value),
     }
 }
 
-fn compare(left: Option<&Value>, operator: Operator, right: Option<&Value>) -> bool {
-    let is_in = |list: Option<&Value>, item: Option<&Value>| {
-        items(list).is_some_and(|list| list.iter().any(|each| equal(Some(each), item)))
+fn compare(left: Option<&Value>, operator: Operator, right: Option<&Value>) -> Result<bool, Unfit> {
+    let is_among = |item: &Value, list: &[Value]| list.iter().any(|each| equal(Some(item), Some(each)));
+    // Both sides as lists, the right one first; an object on either side ends the comparison.
+    let lists = || -> Result<Option<(&[Value], &[Value])>, Unfit> {
+        let Some(right) = items(right)? else {
+            return Ok(None);
+        };
+        Ok(items(left)?.map(|left| (left, right)))
     };
-    // Every element of the one list is in the other.
-    let within = |small: Option<&Value>, large: Option<&Value>| {
-        items(small).is_some_and(|small| items(large).is_some() && small.iter().all(|each| is_in(large, Some(each))))
-    };
-    match operator {
+    Ok(match operator {
         Operator::Equal => equal(left, right),
         Operator::NotEqual => !equal(left, right),
+        Operator::Same => is_same_kind(left, right) && equal(left, right),
+        Operator::NotSame => !(is_same_kind(left, right) && equal(left, right)),
         Operator::Less => order(left, right) == Some(Ordering::Less),
         Operator::LessOrEqual => order(left, right).is_some_and(Ordering::is_le),
         Operator::Greater => order(left, right) == Some(Ordering::Greater),
         Operator::GreaterOrEqual => order(left, right).is_some_and(Ordering::is_ge),
-        Operator::In => is_in(right, left),
-        Operator::NotIn => !is_in(right, left),
+        Operator::In => items(right)?.is_some_and(|list| list.iter().any(|each| equal(left, Some(each)))),
+        Operator::NotIn => !items(right)?.is_some_and(|list| list.iter().any(|each| equal(left, Some(each)))),
         Operator::Contains => match (left, right) {
             (Some(Value::String(text)), Some(Value::String(part))) => text.contains(part.as_str()),
-            _ => is_in(left, right),
+            (Some(Value::Array(list)), right) => list.iter().any(|each| equal(right, Some(each))),
+            _ => false,
         },
-        Operator::SubsetOf => within(left, right),
-        Operator::All => within(right, left),
-        Operator::AnyOf => items(left).is_some_and(|list| list.iter().any(|each| is_in(right, Some(each)))),
-        Operator::NoneOf => items(left).is_some_and(|list| !list.iter().any(|each| is_in(right, Some(each)))),
-        Operator::Size => length(left).is_some_and(|n| right.and_then(Value::as_u64) == Some(n as u64)),
-        Operator::Empty => length(left).is_some_and(|n| right.and_then(Value::as_bool) == Some(n == 0)),
+        Operator::SubsetOf => lists()?.is_some_and(|(left, right)| left.iter().all(|each| is_among(each, right))),
+        Operator::AnyOf => lists()?.is_some_and(|(left, right)| left.iter().any(|each| is_among(each, right))),
+        Operator::NoneOf => lists()?.is_some_and(|(left, right)| !left.iter().any(|each| is_among(each, right))),
+        // Jayway never takes what a path's text can have on the right side of it for a list.
+        Operator::All => return Err(Unfit),
+        Operator::Size => match (left, right.and_then(Value::as_f64)) {
+            (Some(Value::String(text)), Some(size)) => text.encode_utf16().count() as f64 == size.trunc(),
+            (Some(Value::Array(items)), Some(size)) => items.len() as f64 == size.trunc(),
+            _ => false,
+        },
+        Operator::Empty => {
+            let is_empty = match left {
+                Some(Value::String(text)) => text.is_empty(),
+                Some(Value::Array(items)) => items.is_empty(),
+                Some(Value::Object(members)) => members.is_empty(),
+                _ => return Ok(false),
+            };
+            right.and_then(Value::as_bool).ok_or(Unfit)? == is_empty
+        }
         Operator::Matches => false,
+    })
+}
+
+fn is_same_kind(left: Option<&Value>, right: Option<&Value>) -> bool {
+    let is_container = |value: &Value| matches!(value, Value::Array(_) | Value::Object(_));
+    match (left, right) {
+        (Some(left), Some(right)) => {
+            discriminant(left) == discriminant(right) || is_container(left) && is_container(right)
+        }
+        _ => false,
     }
 }
 
@@ -178,15 +253,11 @@ fn order(left: Option<&Value>, right: Option<&Value>) -> Option<Ordering> {
     }
 }
 
-fn items(value: Option<&Value>) -> Option<&[Value]> {
-    value.and_then(Value::as_array).map(Vec::as_slice)
-}
-
-fn length(value: Option<&Value>) -> Option<usize> {
-    match value? {
-        Value::String(text) => Some(text.encode_utf16().count()),
-        Value::Array(items) => Some(items.len()),
-        Value::Object(members) => Some(members.len()),
-        _ => None,
+/// The elements of a list, nothing for an object.
+fn items(value: Option<&Value>) -> Result<Option<&[Value]>, Unfit> {
+    match value {
+        Some(Value::Array(items)) => Ok(Some(items)),
+        Some(Value::Object(_)) => Ok(None),
+        _ => Err(Unfit),
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Number;
 use serde_json::Value;
 
+use crate::query::jsonpath::java;
 use crate::query::jsonpath::step::Steps;
 
 /// A function with its parameters.
@@ -16,10 +17,8 @@ pub(super) struct Function {
 #[derive(Clone, Debug)]
 pub(super) enum Parameter {
     Literal(Value),
-    /// `$.a`
+    /// `$.a` or `@.a`: Jayway starts both from the root.
     Root(Steps),
-    /// `@.a`
-    Current(Steps),
 }
 
 /// Which function.
@@ -83,19 +82,18 @@ impl Kind {
                 Ok(items.iter().cloned().chain(parameters).collect())
             }
             Self::Concat => {
-                let mut text = String::new();
-                for value in items(model).iter().chain(&parameters) {
-                    if let Value::String(piece) = value {
-                        text.push_str(piece);
-                    }
+                // Only texts of the list itself, but everything in the parameters.
+                let mut text: String = items(model).iter().filter_map(Value::as_str).collect();
+                for value in flat(&parameters).filter(|value| !value.is_null()) {
+                    java::write(value, &mut text);
                 }
                 Ok(Value::String(text))
             }
-            Self::First => items(model).first().cloned().ok_or_else(|| EMPTY.to_owned()),
-            Self::Last => items(model).last().cloned().ok_or_else(|| EMPTY.to_owned()),
+            Self::First => at(model, 0),
+            Self::Last => at(model, -1),
             Self::Index => {
-                let index = parameters.first().and_then(Value::as_i64).unwrap_or_default();
-                element(items(model), index).cloned().ok_or_else(|| EMPTY.to_owned())
+                let index = flat(&parameters).find_map(Value::as_f64);
+                at(model, index.ok_or("Index 0 out of bounds for length 0")? as i64)
             }
             Self::Keys => Ok(match model {
                 Value::Object(members) => members.keys().cloned().map(Value::String).collect(),
@@ -107,14 +105,27 @@ impl Kind {
                 _ => Value::Null,
             }),
             Self::Avg | Self::Max | Self::Min | Self::Stddev | Self::Sum => {
-                let flat = parameters.iter().flat_map(|value| match value {
-                    Value::Array(items) => items.as_slice(),
-                    other => std::slice::from_ref(other),
-                });
-                let numbers: Vec<f64> = items(model).iter().chain(flat).filter_map(Value::as_f64).collect();
+                let values = items(model).iter().chain(flat(&parameters));
+                let numbers: Vec<f64> = values.filter_map(Value::as_f64).collect();
                 self.aggregate(&numbers)
             }
         }
+    }
+
+    /// Calls the function at the end of a path that begins with `..`.
+    ///
+    /// Jayway turns `$..a.sum()` into `$.sum($..a)`, in place of the parameters that are written. `length` counts
+    /// what `$..a[*]` finds.
+    pub(super) fn apply_to_scan(self, root: &Value, found: Value) -> Result<Value, String> {
+        if self != Self::Length {
+            return self.apply(root, vec![found]);
+        }
+        let lengths = items(&found).iter().map(|value| match value {
+            Value::Array(items) => items.len(),
+            Value::Object(members) => members.len(),
+            _ => 0,
+        });
+        Ok(lengths.sum::<usize>().into())
     }
 
     fn aggregate(self, numbers: &[f64]) -> Result<Value, String> {
@@ -125,7 +136,8 @@ impl Kind {
         let sum: f64 = numbers.iter().sum();
         let result = match self {
             Self::Avg => sum / count,
-            Self::Max => numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            // Jayway begins with Java's `Double.MIN_VALUE`, the smallest number above zero.
+            Self::Max => numbers.iter().copied().fold(f64::from_bits(1), f64::max),
             Self::Min => numbers.iter().copied().fold(f64::INFINITY, f64::min),
             Self::Stddev => {
                 let squares: f64 = numbers.iter().map(|n| n * n).sum();
@@ -145,6 +157,27 @@ pub(super) fn element(items: &[Value], index: i64) -> Option<&Value> {
         index
     };
     items.get(usize::try_from(place).ok()?)
+}
+
+/// The parameters, lists by their elements.
+fn flat(parameters: &[Value]) -> impl Iterator<Item = &Value> {
+    parameters.iter().flat_map(|value| match value {
+        Value::Array(items) => items.as_slice(),
+        other => std::slice::from_ref(other),
+    })
+}
+
+/// The element at `index` as Jayway's functions find it: counted from the end, they never reach the first.
+fn at(model: &Value, index: i64) -> Result<Value, String> {
+    let Value::Array(items) = model else {
+        return Err(EMPTY.to_owned());
+    };
+    let count = items.len();
+    match element(items, index) {
+        Some(item) if index >= 0 || index + count as i64 > 0 => Ok(item.clone()),
+        _ if index < 0 => Err(format!("Target index:{index} larger than object count:{count}")),
+        _ => Err(format!("Index {index} out of bounds for length {count}")),
+    }
 }
 
 fn items(model: &Value) -> &[Value] {

@@ -213,7 +213,7 @@ impl Path {
 
     fn context_form(&self) -> ContextForm {
         let mut names = self.steps.list.iter().map_while(|step| match step {
-            Step::Name(name) => Some(&**name),
+            Step::Name(name, _) => Some(&**name),
             _ => None,
         });
         let first = names.next();
@@ -239,7 +239,7 @@ impl Path {
         let mut place = &mut input;
         for step in &self.steps.list {
             place = match (step, place) {
-                (Step::Name(name), Value::Object(members)) => {
+                (Step::Name(name, _), Value::Object(members)) => {
                     members.entry(&**name).or_insert_with(|| Value::Object(Map::new()))
                 }
                 (Step::Index(index), Value::Array(items)) => {
@@ -266,8 +266,8 @@ impl Path {
         let mut place = Some(input);
         for step in &self.steps.list {
             place = match (step, place) {
-                (Step::Name(_), None) => None,
-                (Step::Name(name), Some(Value::Object(members))) => members.get(&**name),
+                (Step::Name(..), None) => None,
+                (Step::Name(name, _), Some(Value::Object(members))) => members.get(&**name),
                 (Step::Index(index), Some(Value::Array(items))) => match element(items, *index) {
                     Some(item) => Some(item),
                     None if usize::try_from(*index) == Ok(items.len()) => None,

@@ -13,7 +13,9 @@ use crate::query::jsonpath::java;
 use crate::query::jsonpath::path::PathFailure;
 use crate::query::jsonpath::step::Step;
 use crate::query::jsonpath::step::Steps;
+use crate::query::jsonpath::step::fragments;
 use crate::query::jsonpath::step::normal_form;
+use crate::query::jsonpath::step::place;
 
 /// How many values one selection may visit. Lists such as `[0,0,0][0,0,0]…` and nested scans grow without
 /// bound otherwise.
@@ -26,6 +28,27 @@ type Reached<'x> = Vec<Cow<'x, Value>>;
 pub(super) struct Walker<'r> {
     root: &'r Value,
     visits_left: Cell<u32>,
+    /// Whether a missing member fails lists too (Jayway's `REQUIRE_PROPERTIES`).
+    requires: Cell<bool>,
+}
+
+/// A step with its surroundings. The parser lets no path end with `..`.
+#[derive(Clone, Copy)]
+struct At<'s> {
+    steps: &'s [Step],
+    index: usize,
+    /// Nothing before it yields a list: it complains about a value that it cannot be applied to.
+    is_strict: bool,
+}
+
+impl<'s> At<'s> {
+    fn step(self) -> &'s Step {
+        &self.steps[self.index]
+    }
+
+    fn is_last(self) -> bool {
+        self.index + 1 == self.steps.len()
+    }
 }
 
 impl<'r> Walker<'r> {
@@ -34,6 +57,7 @@ impl<'r> Walker<'r> {
         Self {
             root,
             visits_left: Cell::new(VISITS_MAX),
+            requires: Cell::new(false),
         }
     }
 
@@ -52,6 +76,14 @@ impl<'r> Walker<'r> {
         }
     }
 
+    /// Tells whether the path leads somewhere from `start`: for lists, whether no object on the way lacks a member.
+    pub(super) fn exists(&self, steps: &Steps, start: &Value) -> bool {
+        let outer = self.requires.replace(true);
+        let found = self.select_strictly(&steps.list, steps.aggregates, start);
+        self.requires.set(outer);
+        found.is_ok()
+    }
+
     fn select_strictly<'x>(
         &self,
         steps: &[Step],
@@ -61,26 +93,26 @@ impl<'r> Walker<'r> {
         let mut node = start;
         for (index, step) in steps.iter().enumerate() {
             node = match step {
-                Step::Name(name) => match node {
+                Step::Name(name, _) => match node {
                     Value::Object(members) => match members.get(&**name) {
                         Some(member) => member,
                         None if index + 1 == steps.len() => {
                             return Err(PathFailure::NoResults(normal_form(steps)));
                         }
-                        None => return Err(PathFailure::MissingProperty(normal_form(&steps[..=index]))),
+                        None => return Err(PathFailure::MissingProperty(place(&steps[..=index]))),
                     },
-                    other => return Err(no_object(step, &steps[..index], other)),
+                    other => return Err(no_object(steps, index, other)),
                 },
                 Step::Index(position) => match node {
                     Value::Array(items) => match element(items, *position) {
                         Some(item) => item,
                         None => return Err(PathFailure::IndexOutOfBounds(normal_form(steps))),
                     },
-                    other => return Err(no_array(step, &steps[..index], other)),
+                    other => return Err(no_array(steps, index, other)),
                 },
-                Step::Names(names) if index + 1 == steps.len() => match node {
+                Step::Names(names, _) if index + 1 == steps.len() => match node {
                     Value::Object(members) => return Ok(Cow::Owned(pick(names, members))),
-                    other => return Err(no_object(step, &steps[..index], other)),
+                    other => return Err(no_object(steps, index, other)),
                 },
                 Step::Function(function) => {
                     let result = self.call(function, node)?;
@@ -115,30 +147,30 @@ impl<'r> Walker<'r> {
         while let Some(step) = steps.get(index) {
             if let (Step::Function(function), true) = (step, aggregates) {
                 let list: Value = reached.into_iter().map(Cow::into_owned).collect();
-                let result = self.call(function, &list)?;
+                self.visit()?;
+                let result = function.kind.apply_to_scan(node, list).map_err(PathFailure::Other)?;
                 return self.go_on(steps, index, result);
             }
-            let (scan, step) = match step {
-                Step::Scan => {
-                    index += 1;
-                    (true, steps.get(index).unwrap_or(&Step::Wildcard))
-                }
-                other => (false, other),
-            };
-            let is_last = index + 1 == steps.len();
+            let scan = matches!(step, Step::Scan);
             // Only the first step has a definite upstream, and may complain.
-            let strict = if index == first { Some(&steps[..index]) } else { None };
+            let is_strict = index == first && !scan;
+            index += usize::from(scan);
+            let at = At {
+                steps,
+                index,
+                is_strict,
+            };
             let mut next: Reached<'x> = Vec::new();
             for value in reached {
                 match value {
-                    Cow::Borrowed(value) if scan => self.scan(step, is_last, value, &mut next)?,
-                    Cow::Borrowed(value) => self.apply(step, is_last, strict, value, &mut next)?,
+                    Cow::Borrowed(value) if scan => self.scan(at, value, &mut next)?,
+                    Cow::Borrowed(value) => self.apply(at, value, &mut next)?,
                     Cow::Owned(value) => {
                         let mut local = Vec::new();
                         if scan {
-                            self.scan(step, is_last, &value, &mut local)?;
+                            self.scan(at, &value, &mut local)?;
                         } else {
-                            self.apply(step, is_last, strict, &value, &mut local)?;
+                            self.apply(at, &value, &mut local)?;
                         }
                         next.extend(local.into_iter().map(|found| Cow::Owned(found.into_owned())));
                     }
@@ -151,19 +183,23 @@ impl<'r> Walker<'r> {
     }
 
     /// Tries `step` on `top` and on every object and array below, parents first.
-    fn scan<'x>(&self, step: &Step, is_last: bool, top: &'x Value, out: &mut Reached<'x>) -> Result<(), PathFailure> {
+    fn scan<'x>(&self, at: At<'_>, top: &'x Value, out: &mut Reached<'x>) -> Result<(), PathFailure> {
         let mut waiting = vec![top];
         while let Some(node) = waiting.pop() {
-            match (node, step) {
-                // A filter behind `..` judges objects by themselves, otherwise each would be found twice.
-                (Value::Array(_), Step::Filter(_)) => self.visit()?,
-                (Value::Object(members), Step::Names(names)) => {
-                    self.visit()?;
-                    if names.iter().all(|name| members.contains_key(&**name)) {
-                        self.apply(step, is_last, None, node, out)?;
-                    }
+            let fits = match (node, at.step()) {
+                // An array that passes has its elements judged, which are judged by themselves too: Jayway finds
+                // them twice.
+                (Value::Array(_), Step::Filter(test)) => test.accepts(node, self),
+                (Value::Object(members), Step::Name(name, _)) => members.contains_key(&**name),
+                (Value::Object(members), Step::Names(names, _)) if at.is_last() => {
+                    names.iter().all(|name| members.contains_key(&**name))
                 }
-                _ => self.apply(step, is_last, None, node, out)?,
+                _ => true,
+            };
+            if fits {
+                self.apply(at, node, out)?;
+            } else {
+                self.visit()?;
             }
             match node {
                 Value::Array(items) => waiting.extend(items.iter().rev().filter(|item| is_container(item))),
@@ -174,35 +210,37 @@ impl<'r> Walker<'r> {
         Ok(())
     }
 
-    /// Adds what `step` yields on `node`. With `strict`, the steps before it, it complains as Jayway does.
-    fn apply<'x>(
-        &self,
-        step: &Step,
-        is_last: bool,
-        strict: Option<&[Step]>,
-        node: &'x Value,
-        out: &mut Reached<'x>,
-    ) -> Result<(), PathFailure> {
+    /// Adds what the step yields on `node`.
+    fn apply<'x>(&self, at: At<'_>, node: &'x Value, out: &mut Reached<'x>) -> Result<(), PathFailure> {
         self.visit()?;
         let mut add = |value: &'x Value| {
             out.push(Cow::Borrowed(value));
             self.visit()
         };
-        match (step, node) {
-            (Step::Name(name), Value::Object(members)) => members.get(&**name).map_or(Ok(()), add),
-            (Step::Names(names), Value::Object(members)) if is_last => {
+        match (at.step(), node) {
+            (Step::Name(name, _), Value::Object(members)) => match members.get(&**name) {
+                Some(member) => add(member),
+                None => self.without(at),
+            },
+            (Step::Names(names, _), Value::Object(members)) if at.is_last() => {
+                if names.iter().any(|name| !members.contains_key(&**name)) {
+                    self.without(at)?;
+                }
                 out.push(Cow::Owned(pick(names, members)));
                 Ok(())
             }
-            (Step::Names(names), Value::Object(members)) => {
-                names.iter().filter_map(|name| members.get(&**name)).try_for_each(add)
+            (Step::Names(names, _), Value::Object(members)) => {
+                names.iter().try_for_each(|name| match members.get(&**name) {
+                    Some(member) => add(member),
+                    None => self.without(at),
+                })
             }
             (Step::Index(index), Value::Array(items)) => element(items, *index).map_or(Ok(()), add),
             (Step::Indexes(indexes), Value::Array(items)) => indexes
                 .iter()
                 .filter_map(|index| element(items, *index))
                 .try_for_each(add),
-            (Step::Slice(from, to), Value::Array(items)) => slice(items, *from, *to).iter().try_for_each(add),
+            (Step::Slice(from, to), Value::Array(items)) => slice(items, *from, *to).try_for_each(add),
             (Step::Wildcard, Value::Array(items)) => items.iter().try_for_each(add),
             (Step::Wildcard, Value::Object(members)) => members.values().try_for_each(add),
             (Step::Wildcard, _) => Ok(()),
@@ -225,22 +263,25 @@ impl<'r> Walker<'r> {
                 out.push(Cow::Owned(self.call(function, node)?));
                 Ok(())
             }
-            (Step::Name(_) | Step::Names(_), other) => match strict {
-                Some(before) => Err(no_object(step, before, other)),
-                None => Ok(()),
-            },
-            (Step::Filter(_), Value::Null) => Ok(()),
-            (Step::Filter(_), other) => match strict {
-                Some(_) => Err(PathFailure::Other(format!(
-                    "Filter: [?] can not be applied to primitives. Current context is: {}",
-                    java::text(other)
-                ))),
-                None => Ok(()),
-            },
-            (Step::Index(_) | Step::Indexes(_) | Step::Slice(..) | Step::Scan, other) => match strict {
-                Some(before) => Err(no_array(step, before, other)),
-                None => Ok(()),
-            },
+            _ if !at.is_strict => Ok(()),
+            (Step::Name(..) | Step::Names(..), other) => Err(no_object(at.steps, at.index, other)),
+            (Step::Filter(_), other) => Err(PathFailure::Other(format!(
+                "Filter: {} can not be applied to primitives. Current context is: {}",
+                fragments(&at.steps[at.index..]),
+                java::text(other)
+            ))),
+            (Step::Index(_) | Step::Indexes(_) | Step::Slice(..) | Step::Scan, other) => {
+                Err(no_array(at.steps, at.index, other))
+            }
+        }
+    }
+
+    /// A member that is not there: skipped, except where a filter asks whether the path exists.
+    fn without(&self, at: At<'_>) -> Result<(), PathFailure> {
+        if self.requires.get() {
+            Err(PathFailure::MissingProperty(place(&at.steps[..=at.index])))
+        } else {
+            Ok(())
         }
     }
 
@@ -252,7 +293,6 @@ impl<'r> Walker<'r> {
             .map(|parameter| match parameter {
                 Parameter::Literal(value) => Ok(value.clone()),
                 Parameter::Root(steps) => self.select(steps, self.root).map(Cow::into_owned),
-                Parameter::Current(steps) => self.select(steps, model).map(Cow::into_owned),
             })
             .collect::<Result<Vec<_>, _>>()?;
         function.kind.apply(model, parameters).map_err(PathFailure::Other)
@@ -276,39 +316,42 @@ fn pick(names: &[Box<str>], members: &Map<String, Value>) -> Value {
         .collect()
 }
 
-fn slice(items: &[Value], from: Option<i64>, to: Option<i64>) -> &[Value] {
+/// As Jayway counts: with one bound it may count from the end; with both, each index between them may, so that
+/// `[1:-1]` is empty and `[-1:1]` yields the last and the first element.
+fn slice(items: &[Value], from: Option<i64>, to: Option<i64>) -> impl Iterator<Item = &Value> {
     let length = items.len() as i64;
-    let place = |bound: i64| {
-        let place = if bound < 0 { bound.saturating_add(length) } else { bound };
-        place.clamp(0, length) as usize
+    let from_start = |bound: i64| if bound < 0 { bound + length } else { bound };
+    let indexes = match (from, to) {
+        (Some(from), Some(to)) => from.max(-length)..to.min(length),
+        (from, to) => from_start(from.unwrap_or(0)).max(0)..from_start(to.unwrap_or(length)).min(length),
     };
-    let (from, to) = (place(from.unwrap_or(0)), place(to.unwrap_or(length)));
-    items.get(from..to).unwrap_or_default()
+    indexes.filter_map(|index| element(items, index))
 }
 
 fn is_container(value: &Value) -> bool {
     matches!(value, Value::Array(_) | Value::Object(_))
 }
 
-fn no_object(step: &Step, before: &[Step], found: &Value) -> PathFailure {
-    let mut property = String::new();
-    step.write(&mut property);
+fn no_object(steps: &[Step], index: usize, found: &Value) -> PathFailure {
+    let (before, from) = steps.split_at(index);
     PathFailure::Other(format!(
-        "Expected to find an object with property {property} in path {} but found '{}'. This is not a json object \
+        "Expected to find an object with property {} in path {} but found '{}'. This is not a json object \
          according to the JsonProvider: 'com.jayway.jsonpath.spi.json.JacksonJsonProvider'.",
-        normal_form(before),
+        fragments(&from[..1]),
+        place(before),
         java::class(found)
     ))
 }
 
-fn no_array(step: &Step, before: &[Step], found: &Value) -> PathFailure {
+/// Jayway shows the step together with all that follow it.
+fn no_array(steps: &[Step], index: usize, found: &Value) -> PathFailure {
+    let (before, from) = steps.split_at(index);
     if found.is_null() {
-        return PathFailure::Other(format!("The path {} is null", normal_form(before)));
+        return PathFailure::Other(format!("The path {} is null", place(before)));
     }
-    let mut filter = String::new();
-    step.write(&mut filter);
     PathFailure::Other(format!(
-        "Filter: {filter} can only be applied to arrays. Current context is: {}",
+        "Filter: {} can only be applied to arrays. Current context is: {}",
+        fragments(from),
         java::text(found)
     ))
 }
