@@ -303,7 +303,10 @@ fn shell_run_has_a_clean_environment_and_parses_json() {
             "Shell.Killed\ncause: The process was killed by signal 9.",
         ),
         (json!({ "Command": ["/no/such"] }), "Shell.StartFailed"),
-        (json!({ "Command": ["ls"], "Cwd": "/no/such" }), "Shell.StartFailed"),
+        (
+            json!({ "Command": ["ls"], "Cwd": "/no/such" }),
+            "Shell.StartFailed\ncause: `ls` cannot be started: there is no directory `/no/such`.",
+        ),
         (
             json!({ "Comand": ["ls"] }),
             "Shell.InvalidParameters\ncause: shell.run has no parameter `Comand`",
@@ -371,7 +374,11 @@ fn a_mapping_binds_a_command() {
             "ValueError\ncause: {\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}",
         ),
         (lambda("Crash"), "My.Error\ncause: broken"),
-        (lambda("Chatty"), "is not JSON"),
+        (
+            lambda("Chatty"),
+            "Lambda.Unknown\ncause: The command `echo` succeeded, but what it wrote to stdout is not JSON: expected value at \
+             line 1 column 1. It begins with \"hello\".",
+        ),
         (
             lambda("Other"),
             "Debian.ResourceNotMapped\ncause: Nothing on this machine stands for `arn:aws:lambda:eu-west-1:111122223333:function:Other`.",
