@@ -221,6 +221,8 @@ async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Tail, repo
                     line.push(byte);
                 }
             }
+            // The lines are kept until they are shown: one buffer of them at a time.
+            tokio::task::yield_now().await;
         }
     }
     if !line.is_empty() {
