@@ -129,6 +129,23 @@ fn many_branches_share_the_places() {
 }
 
 #[test]
+fn tasks_make_do_with_few_open_files() {
+    let scratch = Scratch::new("files");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["cat"], "Stdin.$": "$" }, "OutputPath": "$.Stdout", "End": true });
+    scratch.machine(
+        json!({ "M": { "Type": "Map", "ItemProcessor": { "StartAt": "T", "States": { "T": task } }, "End": true } }),
+    );
+    let items: Vec<u32> = (0..60).collect();
+    let script = "ulimit -n 64; exec \"$0\" run m.asl.json --quiet --input \"$1\"";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_stepfn"), &json!(items).to_string()])
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), json!(items));
+}
+
+#[test]
 fn what_a_finished_task_left_behind_ends_with_it() {
     let scratch = Scratch::new("leftover");
     scratch.task(SHELL);
