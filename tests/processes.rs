@@ -204,3 +204,32 @@ fn ctrl_c_stops_orderly() {
         );
     }
 }
+
+#[test]
+fn ctrl_c_stops_a_machine_that_never_waits() {
+    let scratch = Scratch::new("signal-busy");
+    scratch.machine(json!({
+        "T": { "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["true"] }, "ResultPath": null, "Next": "A" },
+        "A": { "Type": "Choice", "Choices": [{ "Variable": "$.x", "IsPresent": true, "Next": "S" }], "Default": "B" },
+        "B": { "Type": "Pass", "Next": "A" },
+        "S": { "Type": "Succeed" }
+    }));
+    let mut child = scratch
+        .command(&["run", "m.asl.json", "--no-quotas"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("done      B")));
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let broken_off = lines.filter(|line| line.contains("did not stop in time")).count();
+    assert_eq!((child.wait().unwrap().code(), broken_off), (Some(130), 1));
+}

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -44,6 +45,8 @@ use crate::worker::nursery::Nursery;
 /// The region and the account of local names.
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "123456789012";
+/// How long the execution may take to hear that it is to stop: one that never waits does not listen.
+const HEARING_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Run one execution of a definition and print its output
 ///
@@ -183,7 +186,7 @@ fn drive(
         return Ok((status, None));
     }
     let finished = crate::engine::run::block_on(async {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(1);
         listen(sender, nursery)?;
         engine.finish(receiver).await.map_err(std::io::Error::other)
     });
@@ -194,8 +197,8 @@ fn drive(
 }
 
 /// Turns signals into interrupts, on a thread of their own: a machine that never waits must be stoppable. The
-/// second signal ends this process at once.
-fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> std::io::Result<()> {
+/// second signal ends this process at once; so does the first one when nobody hears it.
+fn listen(sender: mpsc::Sender<Interrupt>, nursery: Arc<Nursery>) -> std::io::Result<()> {
     let (ready, is_ready) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let heard: std::io::Result<std::io::Result<()>> = crate::engine::run::block_on(async {
@@ -206,21 +209,29 @@ fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> st
                 false => Some(signal(SignalKind::hangup())?),
             };
             let _ = ready.send(Ok(()));
-            let mut is_second = false;
+            let mut first = None;
             loop {
+                let is_unheard = first.is_some() && sender.capacity() == 0;
                 let (kind, name) = tokio::select! {
                     _ = interrupts.recv() => (SignalKind::interrupt(), "SIGINT"),
                     _ = terminations.recv() => (SignalKind::terminate(), "SIGTERM"),
                     _ = hear(&mut hangups) => (SignalKind::hangup(), "SIGHUP"),
+                    () = tokio::time::sleep(HEARING_TIME_MAX), if is_unheard => match first {
+                        Some(first) if sender.capacity() == 0 => {
+                            error::tell("error: the execution did not stop in time and was broken off\n");
+                            break_off(&nursery, first)
+                        }
+                        _ => continue,
+                    },
                 };
-                let signal = kind.as_raw_value();
-                if is_second {
-                    nursery.kill_all();
-                    std::process::exit(signal.saturating_add(128));
+                if first.is_some() {
+                    break_off(&nursery, kind);
                 }
-                is_second = true;
+                first = Some(kind);
                 let error = StatesError::new("Debian.Interrupted", format!("stepfn received {name}."));
-                let _ = sender.send(Interrupt { signal, error });
+                let signal = kind.as_raw_value();
+                // There is room for the one interrupt that is ever sent.
+                let _ = sender.try_send(Interrupt { signal, error });
             }
         });
         if let Err(error) | Ok(Err(error)) = heard {
@@ -230,6 +241,12 @@ fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> st
     is_ready
         .recv()
         .unwrap_or_else(|_| Err(std::io::Error::other("the signal thread ended")))
+}
+
+/// Kills all tasks and ends this process.
+fn break_off(nursery: &Nursery, signal: SignalKind) -> ! {
+    nursery.kill_all();
+    std::process::exit(signal.as_raw_value().saturating_add(128))
 }
 
 async fn hear(signals: &mut Option<Signal>) {

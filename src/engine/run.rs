@@ -220,7 +220,7 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// The kernel refused an event, or nothing can happen any more.
-    pub async fn finish(&mut self, mut interrupt: mpsc::UnboundedReceiver<Interrupt>) -> Result<Outcome, RunError> {
+    pub async fn finish(&mut self, mut interrupt: mpsc::Receiver<Interrupt>) -> Result<Outcome, RunError> {
         let mut interrupted = None;
         let result = loop {
             if let Err(error) = self.apply_all(true) {
@@ -248,10 +248,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Waits for the next thing to happen; returns the reason to stop when it was a signal.
-    async fn wait(
-        &mut self,
-        interrupt: &mut mpsc::UnboundedReceiver<Interrupt>,
-    ) -> Result<Option<Interrupt>, RunError> {
+    async fn wait(&mut self, interrupt: &mut mpsc::Receiver<Interrupt>) -> Result<Option<Interrupt>, RunError> {
         let due = self.due();
         if due.is_none() && self.open.is_empty() && self.pending.is_empty() {
             return Err(RunError::Stuck);
