@@ -64,6 +64,11 @@ fn exit_codes_tell_what_happened() {
             2,
             "is not an RFC 9535 JSONPath",
         ),
+        (
+            &["run", "m.asl.json", "--seed", "-1"],
+            2,
+            "invalid value '-1' for '--seed",
+        ),
         (&["run", "m.asl.json", "--name", "a b"], 2, "cannot name an execution"),
         (
             &["run", "m.asl.json", "--substitute", "a"],
@@ -133,7 +138,9 @@ fn placeholders_may_stay_open_in_validate_only() {
     let output = scratch.run_with_input(&json!({}), &["--values", "wrong.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).starts_with("error: failed to read the values of `wrong.yaml`"),
+        stderr(&output)
+            == "error: failed to read the values of `wrong.yaml`: The values must be an object of name and value at line 1 \
+                column 1\n",
         "{output:?}"
     );
 }
@@ -158,6 +165,47 @@ fn input_comes_from_an_argument_a_file_or_stdin() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"[true]").unwrap();
     assert_eq!(stdout(&child.wait_with_output().unwrap()), json!([true]));
+}
+
+#[test]
+fn a_wrong_input_is_named() {
+    let scratch = Scratch::new("wrong-input");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    scratch.write("in.json", "{\n  \"a\": 1,\n}");
+    scratch.write("empty.json", "\n");
+    scratch.write("long.json", &json!("x".repeat(300_000)).to_string());
+    for (input, expected) in [
+        (
+            "{",
+            "error: the input is not JSON: EOF while parsing an object at line 1 column 1\n\
+             hint: give the JSON itself, `@FILE` to read a file, or `-` to read stdin\n",
+        ),
+        (
+            "@in.json",
+            "error: the input `in.json` is not JSON: trailing comma at line 3 column 1\n",
+        ),
+        (
+            "@empty.json",
+            "error: the input `empty.json` is empty, which is not JSON\n",
+        ),
+        ("-", "error: the input from stdin is empty, which is not JSON\n"),
+        (
+            "@long.json",
+            "error: the input `long.json` has 300002 bytes, more than 262144\nhint: --no-quotas lifts AWS's limit\n",
+        ),
+    ] {
+        let output = scratch.run(&["run", "m.asl.json", "--input", input]);
+        assert_eq!(
+            (output.status.code(), stderr(&output).as_str()),
+            (Some(2), expected),
+            "{input}"
+        );
+    }
+    scratch.write("marked.json", "\u{feff}[1]");
+    assert_eq!(
+        stdout(&scratch.run(&["run", "m.asl.json", "--input", "@marked.json"])),
+        json!([1])
+    );
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Time::Real)]
     time: Time,
     /// The seed of all chance: with it, UUIDs and random numbers repeat
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Bind resources to local commands (TOML)
     #[arg(long, value_name = "FILE")]
@@ -130,9 +130,10 @@ enum Time {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let quotas = if arguments.no_quotas { Quotas::Off } else { Quotas::Aws };
     let query = match &arguments.query {
-        Some(query) => Some(Query::parse(query).map_err(|error| {
-            CliError::usage(format!("`{query}` is not an RFC 9535 JSONPath: {}", one_line(&error)))
-        })?),
+        Some(query) => Some(
+            Query::parse(query)
+                .map_err(|error| CliError::usage(format!("`{query}` is not an RFC 9535 JSONPath: {error}")))?,
+        ),
         None => None,
     };
     let source = Source::read(&arguments.file)?;
@@ -269,18 +270,7 @@ fn ignores_hangup() -> bool {
 }
 
 fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
-    let text = source::read_argument(&arguments.input)?;
-    if quotas == Quotas::Aws && text.len() > PAYLOAD_BYTES_MAX {
-        return Err(CliError::usage(format!(
-            "the input has {} bytes, more than {PAYLOAD_BYTES_MAX}",
-            text.len()
-        ))
-        .hint("--no-quotas lifts AWS's limit"));
-    }
-    let input = Payload::parse(&text).map_err(|error| {
-        CliError::usage(format!("the input is not JSON: {error}"))
-            .hint("give the JSON itself, `@FILE` to read a file, or `-` to read stdin")
-    })?;
+    let input = input(&arguments.input, quotas)?;
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
     let name = match &arguments.name {
         Some(name) if is_name(name) => name.clone(),
@@ -311,6 +301,35 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
     })
 }
 
+fn input(argument: &str, quotas: Quotas) -> Result<Payload, CliError> {
+    let text = source::read_argument(argument)?;
+    // Some editors put a byte order mark before the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let (what, hint) = match argument.strip_prefix('@') {
+        Some(path) => (format!("the input `{path}`"), None),
+        None if argument == "-" => ("the input from stdin".to_owned(), None),
+        None => (
+            "the input".to_owned(),
+            Some("give the JSON itself, `@FILE` to read a file, or `-` to read stdin"),
+        ),
+    };
+    if quotas == Quotas::Aws && text.len() > PAYLOAD_BYTES_MAX {
+        let message = format!("{what} has {} bytes, more than {PAYLOAD_BYTES_MAX}", text.len());
+        return Err(CliError::usage(message).hint("--no-quotas lifts AWS's limit"));
+    }
+    Payload::parse(text).map_err(|error| {
+        let error = if text.trim_ascii().is_empty() {
+            CliError::usage(format!("{what} is empty, which is not JSON"))
+        } else {
+            CliError::usage(format!("{what} is not JSON: {error}"))
+        };
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}
+
 /// Tells whether AWS takes the name, and CloudWatch Logs too.
 fn is_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
@@ -326,7 +345,15 @@ fn fresh_seed() -> u64 {
 fn substitutions(arguments: &Arguments) -> Result<BTreeMap<String, String>, CliError> {
     let mut values = match &arguments.values {
         Some(path) => substitutions_from(&source::read_text(path)?).map_err(|finding| {
-            CliError::usage(format!("failed to read the values of `{}`: {finding}", path.display()))
+            let place = finding
+                .span
+                .map(|at| format!(" at line {} column {}", at.line, at.column));
+            CliError::usage(format!(
+                "failed to read the values of `{}`: {}{}",
+                path.display(),
+                finding.message,
+                place.unwrap_or_default()
+            ))
         })?,
         None => BTreeMap::new(),
     };
