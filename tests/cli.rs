@@ -256,6 +256,58 @@ fn query_and_history() {
 }
 
 #[test]
+fn the_history_overwrites_nothing_that_is_read() {
+    let scratch = Scratch::new("overwrite");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let files = [("in.json", "{}"), ("values.json", "{}"), ("map.toml", "")];
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    let mocks = json!({ "StateMachines": { "m": { "TestCases": { "C": {} } } }, "MockedResponses": {} }).to_string();
+    scratch.write("mocks.json", &mocks);
+    std::os::unix::fs::symlink("in.json", scratch.0.join("link.json")).unwrap();
+    let definition = fs::read_to_string(scratch.0.join("m.asl.json")).unwrap();
+    for (history, what) in [
+        ("m.asl.json", "definition"),
+        ("in.json", "input"),
+        ("link.json", "input"),
+        ("values.json", "file of values"),
+        ("map.toml", "mapping file"),
+        ("./mocks.json", "mock file"),
+    ] {
+        let mut arguments = vec!["run", "m.asl.json", "--input", "@in.json", "--values", "values.json"];
+        arguments.extend(["--map", "map.toml", "--mock", "mocks.json#C", "--history", history]);
+        let output = scratch.run(&arguments);
+        let expected = format!("error: the history would overwrite the {what} `{history}`\n");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(2), expected));
+    }
+    for (name, text) in files
+        .into_iter()
+        .chain([("m.asl.json", &*definition), ("mocks.json", &mocks)])
+    {
+        assert_eq!(fs::read_to_string(scratch.0.join(name)).unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_costs_the_history_alone() {
+    let scratch = Scratch::new("full");
+    let wrong = "error: failed to write the history to `/dev/full`: No space left on device (os error 28)\n";
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let output = scratch.run(&["run", "m.asl.json", "--history", "/dev/full", "--quiet"]);
+    assert_eq!(output.stdout, b"{}\n");
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(3), wrong));
+    scratch.machine(json!({ "F": { "Type": "Fail", "Error": "Oops" } }));
+    let output = scratch.run(&["run", "m.asl.json", "--history", "/dev/full", "--quiet"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).starts_with("error: the execution failed: Oops\n"),
+        "{output:?}"
+    );
+    assert!(stderr(&output).ends_with(wrong), "{output:?}");
+}
+
+#[test]
 fn a_seed_repeats_all_chance() {
     let scratch = Scratch::new("seed");
     let parameters = json!({ "Id.$": "States.UUID()", "Name.$": "$$.Execution.Name" });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -156,21 +157,62 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     };
     let start = start(arguments, quotas)?;
     let history = match &arguments.history {
-        Some(path) => Some(HistoryFile::create(path).map_err(|error| history_error(path, &error))?),
+        Some(path) => {
+            refuse_overwriting(arguments, path)?;
+            Some(HistoryFile::create(path).map_err(|error| CliError::usage(history_error(path, &error)))?)
+        }
         None => None,
     };
 
     let mut view = View::new(&definition, arguments.quiet, history);
     let outcome = drive(&definition, options, start, &mut view);
     view.close();
-    if let (Some(history), Some(path)) = (view.history.take(), &arguments.history) {
-        history.finish().map_err(|error| history_error(path, &error))?;
-    }
+    let kept = match (view.history.take(), &arguments.history) {
+        (Some(history), Some(path)) => history.finish().map_err(|error| history_error(path, &error)),
+        _ => Ok(()),
+    };
     let (status, signal) = outcome?;
-    match status {
-        Status::Succeeded(output) if signal.is_none() => print_output(&output, query.as_ref()),
-        status => Ok(print_failure(&status, signal, &source, &definition, &view)),
+    let code = match status {
+        Status::Succeeded(output) if signal.is_none() => print_output(&output, query.as_ref())?,
+        status => print_failure(&status, signal, &source, &definition, &view),
+    };
+    // What the execution did is worth more than its history, so it has been told first.
+    match kept.map_err(CliError::internal) {
+        Err(error) if code == 0 => Err(error),
+        Err(error) => {
+            error.print();
+            Ok(code)
+        }
+        Ok(()) => Ok(code),
     }
+}
+
+/// Refuses a history file that is one of the files that this run reads.
+fn refuse_overwriting(arguments: &Arguments, history: &Path) -> Result<(), CliError> {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let Some(written) = identity(history) else {
+        return Ok(());
+    };
+    let mock = arguments.mock.as_deref().and_then(|mock| mock.rsplit_once('#'));
+    let read = [
+        ("definition", Some(arguments.file.as_path())),
+        ("input", arguments.input.strip_prefix('@').map(Path::new)),
+        ("file of values", arguments.values.as_deref()),
+        ("mapping file", arguments.map.as_deref()),
+        ("mock file", mock.map(|(path, _)| Path::new(path))),
+    ];
+    for (what, path) in read {
+        if path.and_then(identity) == Some(written) {
+            return Err(CliError::usage(format!(
+                "the history would overwrite the {what} `{}`",
+                history.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Runs the execution: without a runtime as long as it need not wait.
@@ -399,12 +441,8 @@ fn mocks(arguments: &Arguments) -> Result<Option<MockTasks>, CliError> {
     .map_err(wrong)
 }
 
-fn history_error(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(format!("failed to write the history to `{}`: {error}", path.display()))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn history_error(path: &Path, error: &std::io::Error) -> String {
+    format!("failed to write the history to `{}`: {error}", path.display())
 }
 
 fn print_output(output: &Payload, query: Option<&Query>) -> Result<u8, CliError> {
