@@ -308,6 +308,54 @@ fn a_full_disk_costs_the_history_alone() {
 }
 
 #[test]
+fn a_terminal_shows_what_goes_on_and_a_dumb_one_plain_lines() {
+    let scratch = Scratch::new("terminal");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Script": "sleep 0.1" }, "End": true });
+    scratch.machine(json!({ "M": {
+        "Type": "Map",
+        "MaxConcurrency": 1,
+        "ItemProcessor": { "StartAt": "T", "States": { "T": task } },
+        "End": true
+    } }));
+    for (term, is_live) in [("xterm", true), ("dumb", false)] {
+        // `script` gives the program a terminal.
+        let command = format!("{} run m.asl.json --input '[1, 2]'", env!("CARGO_BIN_EXE_stepfn"));
+        let output = std::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("TERM", term)
+            .current_dir(&scratch.0)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let screen = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{screen}");
+        assert_eq!(screen.matches("  done      T (Task, ").count(), 2, "{screen}");
+        assert_eq!(screen.contains("1/2"), is_live, "{screen}");
+        assert_eq!(screen.contains('\u{1b}'), is_live, "{screen}");
+        assert_eq!(screen.contains("started   T"), !is_live, "{screen}");
+    }
+}
+
+#[test]
+fn a_failed_child_execution_says_why() {
+    let scratch = Scratch::new("child");
+    scratch.machine(json!({ "M": {
+        "Type": "Map",
+        "ItemProcessor": {
+            "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "F",
+            "States": { "F": { "Type": "Fail", "Error": "Boom", "Cause": "bad item\nof many" } }
+        },
+        "End": true
+    } }));
+    let output = scratch.run_with_input(&json!([1]), &[]);
+    assert!(
+        stderr(&output).contains("failed    a child of M: Boom: bad item\n"),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn a_seed_repeats_all_chance() {
     let scratch = Scratch::new("seed");
     let parameters = json!({ "Id.$": "States.UUID()", "Name.$": "$$.Execution.Name" });
