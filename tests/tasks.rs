@@ -46,6 +46,8 @@ fn shell_run_has_a_clean_environment_and_parses_json() {
         let output = scratch.run_with_input(&input, &[]);
         assert_eq!(stdout(&output), expected, "{input}");
     }
+    // The form that AWS takes, too.
+    scratch.task(SHELL);
     for (input, part) in [
         (
             json!({ "Script": "echo a; echo b >&2; exit 7" }),
@@ -187,7 +189,7 @@ fn mocks_replace_tasks() {
     scratch.write(
         "mocks.json",
         &json!({
-            "StateMachines": { "m": { "TestCases": { "Good": { "T": "Good" }, "Bad": { "T": "Bad" } } } },
+            "StateMachines": { "m": { "TestCases": { "Good": { "T": "Good" }, "Bad": { "T": "Bad" }, "Typo": { "TT": "Good" } } } },
             "MockedResponses": {
                 "Good": { "0": { "Return": { "a": 1 } } },
                 "Bad": { "0": { "Throw": { "Error": "E", "Cause": "c" } } }
@@ -203,6 +205,18 @@ fn mocks_replace_tasks() {
         stderr(&output).contains("the execution failed: E\ncause: c\nstate: `T` at "),
         "{output:?}"
     );
-    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#None"]);
-    assert_eq!(output.status.code(), Some(2));
+    for (case, message) in [
+        (
+            "None",
+            "error: failed to read the mocks of `mocks.json`: state machine `m` has no test case `None`\n\
+             hint: the file has `Bad`, `Good`, `Typo`\n",
+        ),
+        (
+            "Typo",
+            "error: `mocks.json#Typo` mocks the state `TT`, but no Task of the definition has this name\n",
+        ),
+    ] {
+        let output = scratch.run(&["run", "m.asl.json", "--mock", &format!("mocks.json#{case}")]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), message));
+    }
 }

@@ -15,6 +15,7 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
+use crate::asl::definition::StateKind;
 use crate::asl::substitution_file::substitutions_from;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -153,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
         }),
-        mocks: mocks(arguments)?,
+        mocks: mocks(arguments, &definition)?,
     };
     let start = start(arguments, quotas)?;
     let history = match &arguments.history {
@@ -422,23 +423,41 @@ fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
     })
 }
 
-fn mocks(arguments: &Arguments) -> Result<Option<MockTasks>, CliError> {
+fn mocks(arguments: &Arguments, definition: &Definition) -> Result<Option<MockTasks>, CliError> {
     let Some(mock) = &arguments.mock else {
         return Ok(None);
     };
     let Some((path, case)) = mock.rsplit_once('#') else {
         return Err(CliError::usage(format!("`{mock}` names no test case")).hint("write --mock FILE#TestCase"));
     };
-    let wrong = |error: MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
-    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(wrong)?;
+    let wrong = |error: &MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
+    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(|error| wrong(&error))?;
     let machine = source::machine_name(&arguments.file);
-    match config.test_case(Some(&machine), case) {
+    let found = match config.test_case(Some(&machine), case) {
         // A file with a single machine may call it as it likes.
         Err(MockConfigError::UnknownMachine(_)) => config.test_case(None, case),
         found => found,
+    };
+    let mocks = found.map_err(|error| {
+        let cases: Vec<String> = config.test_cases().map(|(_, case)| format!("`{case}`")).collect();
+        match error {
+            MockConfigError::UnknownCase { .. } if !cases.is_empty() => {
+                wrong(&error).hint(format!("the file has {}", cases.join(", ")))
+            }
+            _ => wrong(&error),
+        }
+    })?;
+    // The Task that was meant would be done for real.
+    let is_task = |name: &str| {
+        let state = definition.states.iter().find(|state| &*state.name == name);
+        state.is_some_and(|state| matches!(state.kind, StateKind::Task(_)))
+    };
+    if let Some(name) = mocks.state_names().find(|name| !is_task(name)) {
+        return Err(CliError::usage(format!(
+            "`{mock}` mocks the state `{name}`, but no Task of the definition has this name"
+        )));
     }
-    .map(Some)
-    .map_err(wrong)
+    Ok(Some(mocks))
 }
 
 fn history_error(path: &Path, error: &std::io::Error) -> String {
