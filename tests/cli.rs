@@ -69,6 +69,11 @@ fn exit_codes_tell_what_happened() {
             2,
             "is not an RFC 9535 JSONPath",
         ),
+        (
+            &["run", "m.asl.json", "--seed", "-1"],
+            2,
+            "invalid value '-1' for '--seed",
+        ),
         (&["run", "m.asl.json", "--name", "a b"], 2, "cannot name an execution"),
         (
             &["run", "m.asl.json", "--substitute", "a"],
@@ -147,7 +152,9 @@ fn placeholders_may_stay_open_in_validate_only() {
     let output = scratch.run_with_input(&json!({}), &["--values", "wrong.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).starts_with("error: failed to read the values of `wrong.yaml`"),
+        stderr(&output)
+            == "error: failed to read the values of `wrong.yaml`: The values must be an object of name and value at line 1 \
+                column 1\n",
         "{output:?}"
     );
 }
@@ -172,6 +179,47 @@ fn input_comes_from_an_argument_a_file_or_stdin() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"[true]").unwrap();
     assert_eq!(stdout(&child.wait_with_output().unwrap()), json!([true]));
+}
+
+#[test]
+fn a_wrong_input_is_named() {
+    let scratch = Scratch::new("wrong-input");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    scratch.write("in.json", "{\n  \"a\": 1,\n}");
+    scratch.write("empty.json", "\n");
+    scratch.write("long.json", &json!("x".repeat(300_000)).to_string());
+    for (input, expected) in [
+        (
+            "{",
+            "error: the input is not JSON: EOF while parsing an object at line 1 column 1\n\
+             hint: give the JSON itself, `@FILE` to read a file, or `-` to read stdin\n",
+        ),
+        (
+            "@in.json",
+            "error: the input `in.json` is not JSON: trailing comma at line 3 column 1\n",
+        ),
+        (
+            "@empty.json",
+            "error: the input `empty.json` is empty, which is not JSON\n",
+        ),
+        ("-", "error: the input from stdin is empty, which is not JSON\n"),
+        (
+            "@long.json",
+            "error: the input `long.json` has 300002 bytes, more than 262144\nhint: --no-quotas lifts AWS's limit\n",
+        ),
+    ] {
+        let output = scratch.run(&["run", "m.asl.json", "--input", input]);
+        assert_eq!(
+            (output.status.code(), stderr(&output).as_str()),
+            (Some(2), expected),
+            "{input}"
+        );
+    }
+    scratch.write("marked.json", "\u{feff}[1]");
+    assert_eq!(
+        stdout(&scratch.run(&["run", "m.asl.json", "--input", "@marked.json"])),
+        json!([1])
+    );
 }
 
 #[test]
@@ -219,6 +267,106 @@ fn query_and_history() {
         ]
     );
     assert_eq!(history["events"][0]["id"], 1);
+}
+
+#[test]
+fn the_history_overwrites_nothing_that_is_read() {
+    let scratch = Scratch::new("overwrite");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let files = [("in.json", "{}"), ("values.json", "{}"), ("map.toml", "")];
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    let mocks = json!({ "StateMachines": { "m": { "TestCases": { "C": {} } } }, "MockedResponses": {} }).to_string();
+    scratch.write("mocks.json", &mocks);
+    std::os::unix::fs::symlink("in.json", scratch.0.join("link.json")).unwrap();
+    let definition = fs::read_to_string(scratch.0.join("m.asl.json")).unwrap();
+    for (history, what) in [
+        ("m.asl.json", "definition"),
+        ("in.json", "input"),
+        ("link.json", "input"),
+        ("values.json", "file of values"),
+        ("map.toml", "mapping file"),
+        ("./mocks.json", "mock file"),
+    ] {
+        let mut arguments = vec!["run", "m.asl.json", "--input", "@in.json", "--values", "values.json"];
+        arguments.extend(["--map", "map.toml", "--mock", "mocks.json#C", "--history", history]);
+        let output = scratch.run(&arguments);
+        let expected = format!("error: the history would overwrite the {what} `{history}`\n");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(2), expected));
+    }
+    for (name, text) in files
+        .into_iter()
+        .chain([("m.asl.json", &*definition), ("mocks.json", &mocks)])
+    {
+        assert_eq!(fs::read_to_string(scratch.0.join(name)).unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_costs_the_history_alone() {
+    let scratch = Scratch::new("full");
+    let wrong = "error: failed to write the history to `/dev/full`: No space left on device (os error 28)\n";
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let output = scratch.run(&["run", "m.asl.json", "--history", "/dev/full", "--quiet"]);
+    assert_eq!(output.stdout, b"{}\n");
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(3), wrong));
+    scratch.machine(json!({ "F": { "Type": "Fail", "Error": "Oops" } }));
+    let output = scratch.run(&["run", "m.asl.json", "--history", "/dev/full", "--quiet"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).starts_with("error: the execution failed: Oops\n"),
+        "{output:?}"
+    );
+    assert!(stderr(&output).ends_with(wrong), "{output:?}");
+}
+
+#[test]
+fn a_terminal_shows_what_goes_on_and_a_dumb_one_plain_lines() {
+    let scratch = Scratch::new("terminal");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Script": "sleep 0.1" }, "End": true });
+    scratch.machine(json!({ "M": {
+        "Type": "Map",
+        "MaxConcurrency": 1,
+        "ItemProcessor": { "StartAt": "T", "States": { "T": task } },
+        "End": true
+    } }));
+    for (term, is_live) in [("xterm", true), ("dumb", false)] {
+        // `script` gives the program a terminal.
+        let command = format!("{} run m.asl.json --input '[1, 2]'", env!("CARGO_BIN_EXE_stepfn"));
+        let output = std::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("TERM", term)
+            .current_dir(&scratch.0)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let screen = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{screen}");
+        assert_eq!(screen.matches("  done      T (Task, ").count(), 2, "{screen}");
+        assert_eq!(screen.contains("1/2"), is_live, "{screen}");
+        assert_eq!(screen.contains('\u{1b}'), is_live, "{screen}");
+        assert_eq!(screen.contains("started   T"), !is_live, "{screen}");
+    }
+}
+
+#[test]
+fn a_failed_child_execution_says_why() {
+    let scratch = Scratch::new("child");
+    scratch.machine(json!({ "M": {
+        "Type": "Map",
+        "ItemProcessor": {
+            "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "F",
+            "States": { "F": { "Type": "Fail", "Error": "Boom", "Cause": "bad item\nof many" } }
+        },
+        "End": true
+    } }));
+    let output = scratch.run_with_input(&json!([1]), &[]);
+    assert!(
+        stderr(&output).contains("failed    a child of M: Boom: bad item\n"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -270,192 +418,4 @@ fn time_can_be_skipped() {
     let time = |event: &Value| event["timestamp"].as_f64().unwrap();
     let took = time(events.last().unwrap()) - time(&events[0]);
     assert!((259_200.0 + 3600.0 + 7200.0..280_000.0).contains(&took), "{took}");
-}
-
-#[test]
-fn shell_run_has_a_clean_environment_and_parses_json() {
-    let scratch = Scratch::new("shell");
-    scratch.task("arn:aws:states:::debian:shell.run");
-    fs::create_dir(scratch.0.join("sub")).unwrap();
-    for (input, expected) in [
-        (
-            json!({ "Script": "echo '{\"a\": 1}'; echo note >&2" }),
-            json!({ "ExitCode": 0, "Stdout": { "a": 1 }, "Stderr": "note" }),
-        ),
-        (
-            json!({ "Command": ["echo", "a b", "*"] }),
-            json!({ "ExitCode": 0, "Stdout": "a b *", "Stderr": "" }),
-        ),
-        (
-            json!({ "Command": ["cat"], "Stdin": "plain text" }),
-            json!({ "ExitCode": 0, "Stdout": "plain text", "Stderr": "" }),
-        ),
-        (
-            json!({ "Command": ["cat"], "Stdin": { "a": [] } }),
-            json!({ "ExitCode": 0, "Stdout": { "a": [] }, "Stderr": "" }),
-        ),
-        (
-            json!({ "Script": "basename $PWD; echo $X", "Cwd": "sub", "Env": { "X": "é" } }),
-            json!({ "ExitCode": 0, "Stdout": "sub\né", "Stderr": "" }),
-        ),
-        (
-            json!({ "Script": "env | cut -d= -f1 | grep -v '^_$\\|^PWD$\\|^STEPFN_TASK$\\|^SHLVL$\\|^OLDPWD$' | sort | tr '\\n' ' '" }),
-            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH ", "Stderr": "" }),
-        ),
-    ] {
-        let output = scratch.run_with_input(&input, &[]);
-        assert_eq!(stdout(&output), expected, "{input}");
-    }
-    for (input, part) in [
-        (
-            json!({ "Script": "echo a; echo b >&2; exit 7" }),
-            "Shell.NonZeroExit\ncause: {\"ExitCode\":7,\"Stdout\":\"a\",\"Stderr\":\"b\"}",
-        ),
-        (json!({ "Script": "false; echo on" }), "Shell.NonZeroExit"),
-        (
-            json!({ "Script": "kill -9 $$" }),
-            "Shell.Killed\ncause: The process was killed by signal 9.",
-        ),
-        (json!({ "Command": ["/no/such"] }), "Shell.StartFailed"),
-        (json!({ "Command": ["ls"], "Cwd": "/no/such" }), "Shell.StartFailed"),
-        (
-            json!({ "Comand": ["ls"] }),
-            "Shell.InvalidParameters\ncause: shell.run has no parameter `Comand`",
-        ),
-        (json!({ "Script": "yes" }), "States.DataLimitExceeded"),
-        (
-            json!({ "Script": "head -c 300000 /dev/zero" }),
-            "States.DataLimitExceeded",
-        ),
-    ] {
-        let output = scratch.run_with_input(&input, &[]);
-        assert_eq!(output.status.code(), Some(1), "{input}");
-        assert!(stderr(&output).contains(part), "{input} {}", stderr(&output));
-    }
-}
-
-#[test]
-fn a_mapping_binds_a_command() {
-    let scratch = Scratch::new("mapping");
-    fs::create_dir(scratch.0.join("conf")).unwrap();
-    scratch.write(
-        "conf/map.toml",
-        r#"
-        [[mapping]]
-        resource = "arn:aws:lambda:*:*:function:Double*"
-        command = ["sh", "double.sh"]
-        env = { FACTOR = "2" }
-        [[mapping]]
-        resource = "arn:aws:lambda:*:*:function:Raise"
-        command = ["sh", "-c", "echo '{\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}'; exit 1"]
-        [[mapping]]
-        resource = "arn:aws:lambda:*:*:function:Crash"
-        command = ["sh", "-c", "echo broken >&2; exit 1"]
-        error = "My.Error"
-        [[mapping]]
-        resource = "arn:aws:lambda:*:*:function:Silent"
-        command = ["true"]
-        [[mapping]]
-        resource = "arn:aws:lambda:*:*:function:Chatty"
-        command = ["echo", "hello"]
-        [[mapping]]
-        resource = "arn:aws:states:::sqs:sendMessage"
-        command = ["cat"]
-        "#,
-    );
-    scratch.write("conf/double.sh", "read n; echo working >&2; echo $((n * FACTOR))");
-    let lambda = |name: &str| format!("arn:aws:lambda:eu-west-1:1:function:{name}").replace(":1:", ":111122223333:");
-    let map = ["--map", "conf/map.toml"];
-    for (resource, input, expected) in [
-        (lambda("DoubleIt"), json!(21), json!(42)),
-        (lambda("Silent"), json!(21), json!(null)),
-        (
-            "arn:aws:states:::sqs:sendMessage".to_owned(),
-            json!({ "QueueUrl": "q", "MessageBody": "b" }),
-            json!({ "QueueUrl": "q", "MessageBody": "b" }),
-        ),
-    ] {
-        scratch.task(&resource);
-        let output = scratch.run_with_input(&input, &map);
-        assert_eq!(stdout(&output), expected, "{resource} {}", stderr(&output));
-    }
-    for (resource, part) in [
-        (
-            lambda("Raise"),
-            "ValueError\ncause: {\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}",
-        ),
-        (lambda("Crash"), "My.Error\ncause: broken"),
-        (lambda("Chatty"), "is not JSON"),
-        (
-            lambda("Other"),
-            "Debian.ResourceNotMapped\ncause: Nothing on this machine stands for `arn:aws:lambda:eu-west-1:111122223333:function:Other`.",
-        ),
-    ] {
-        scratch.task(&resource);
-        let output = scratch.run_with_input(&json!(1), &map);
-        assert_eq!(output.status.code(), Some(1), "{resource}");
-        assert!(stderr(&output).contains(part), "{resource} {}", stderr(&output));
-    }
-    scratch.task(&lambda("DoubleIt"));
-    let output = scratch.run_with_input(&json!(1), &map);
-    assert!(stderr(&output).contains("T | working\n"), "{output:?}");
-    scratch.write("bad.toml", "[[mapping]]\nresource = 1\n");
-    let output = scratch.run_with_input(&json!(1), &["--map", "bad.toml"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("error: failed to read the mappings of `bad.toml`"),
-        "{output:?}"
-    );
-}
-
-#[test]
-fn lambda_invoke_has_its_envelope() {
-    let scratch = Scratch::new("invoke");
-    scratch.write(
-        "map.toml",
-        "[[mapping]]\nresource = 'arn:aws:lambda:*:*:function:Echo'\ncommand = ['cat']\n",
-    );
-    let full = "arn:aws:lambda:us-east-1:123456789012:function:Echo";
-    let qualified = format!("{full}:live");
-    for function in ["Echo", "Echo:live", "123456789012:function:Echo", full, &qualified] {
-        scratch.machine(json!({ "T": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke",
-            "Parameters": { "FunctionName": function, "Payload.$": "$" },
-            "End": true
-        } }));
-        let output = scratch.run_with_input(&json!({ "a": 1 }), &["--map", "map.toml"]);
-        let expected = json!({ "ExecutedVersion": "$LATEST", "Payload": { "a": 1 }, "StatusCode": 200 });
-        assert_eq!(stdout(&output), expected, "{function}");
-    }
-    scratch.task(&qualified);
-    let output = scratch.run_with_input(&json!([1]), &["--map", "map.toml"]);
-    assert_eq!(stdout(&output), json!([1]));
-}
-
-#[test]
-fn mocks_replace_tasks() {
-    let scratch = Scratch::new("mock");
-    scratch.task("arn:aws:lambda:us-east-1:123456789012:function:F");
-    scratch.write(
-        "mocks.json",
-        &json!({
-            "StateMachines": { "m": { "TestCases": { "Good": { "T": "Good" }, "Bad": { "T": "Bad" } } } },
-            "MockedResponses": {
-                "Good": { "0": { "Return": { "a": 1 } } },
-                "Bad": { "0": { "Throw": { "Error": "E", "Cause": "c" } } }
-            }
-        })
-        .to_string(),
-    );
-    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#Good"]);
-    assert_eq!(stdout(&output), json!({ "a": 1 }));
-    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#Bad"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("the execution failed: E\ncause: c\nstate: `T` at "),
-        "{output:?}"
-    );
-    let output = scratch.run(&["run", "m.asl.json", "--mock", "mocks.json#None"]);
-    assert_eq!(output.status.code(), Some(2));
 }

@@ -129,6 +129,23 @@ fn many_branches_share_the_places() {
 }
 
 #[test]
+fn tasks_make_do_with_few_open_files() {
+    let scratch = Scratch::new("files");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["cat"], "Stdin.$": "$" }, "OutputPath": "$.Stdout", "End": true });
+    scratch.machine(
+        json!({ "M": { "Type": "Map", "ItemProcessor": { "StartAt": "T", "States": { "T": task } }, "End": true } }),
+    );
+    let items: Vec<u32> = (0..60).collect();
+    let script = "ulimit -n 64; exec \"$0\" run m.asl.json --quiet --input \"$1\"";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_stepfn"), &json!(items).to_string()])
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), json!(items));
+}
+
+#[test]
 fn what_a_finished_task_left_behind_ends_with_it() {
     let scratch = Scratch::new("leftover");
     scratch.task(SHELL);
@@ -186,4 +203,33 @@ fn ctrl_c_stops_orderly() {
             "ExecutionAborted"
         );
     }
+}
+
+#[test]
+fn ctrl_c_stops_a_machine_that_never_waits() {
+    let scratch = Scratch::new("signal-busy");
+    scratch.machine(json!({
+        "T": { "Type": "Task", "Resource": SHELL, "Parameters": { "Command": ["true"] }, "ResultPath": null, "Next": "A" },
+        "A": { "Type": "Choice", "Choices": [{ "Variable": "$.x", "IsPresent": true, "Next": "S" }], "Default": "B" },
+        "B": { "Type": "Pass", "Next": "A" },
+        "S": { "Type": "Succeed" }
+    }));
+    let mut child = scratch
+        .command(&["run", "m.asl.json", "--no-quotas"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("done      B")));
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let broken_off = lines.filter(|line| line.contains("did not stop in time")).count();
+    assert_eq!((child.wait().unwrap().code(), broken_off), (Some(130), 1));
 }

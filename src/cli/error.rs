@@ -56,7 +56,9 @@ pub(crate) fn tell(text: &str) {
 
 /// Tells whether stderr takes colors.
 pub(crate) fn colored() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let refuses = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    std::io::stderr().is_terminal() && !refuses && !is_dumb
 }
 
 /// Colors a text for stderr.

@@ -13,7 +13,9 @@ pub(crate) struct Query(JpQuery);
 
 impl Query {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        parse_json_path(text).map(Self).map_err(|error| error.to_string())
+        parse_json_path(text)
+            .map(Self)
+            .map_err(|error| shorten(&error.to_string()))
     }
 
     /// Returns the value of a query that names one place (`null` when nothing is there), or the list of all
@@ -33,6 +35,18 @@ impl Query {
             .segments
             .iter()
             .all(|segment| matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_))))
+    }
+}
+
+/// Makes one line of the parser's drawing, which has ` --> LINE:COLUMN` and `= WHAT IS WRONG`.
+fn shorten(drawing: &str) -> String {
+    let mut lines = drawing.lines().map(str::trim);
+    let column = lines
+        .by_ref()
+        .find_map(|line| line.strip_prefix("--> ")?.split_once(':'));
+    match (column, lines.find_map(|line| line.strip_prefix("= "))) {
+        (Some((_, column)), Some(what)) => format!("{what} at column {column}"),
+        _ => drawing.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -57,7 +71,12 @@ mod tests {
         ] {
             assert_eq!(Query::parse(query).unwrap().apply(&value), Ok(expected), "{query}");
         }
-        assert!(Query::parse("$.[").is_err());
-        assert!(Query::parse("").is_err());
+        for (query, expected) in [
+            ("", "expected jp_query at column 1"),
+            ("a", "expected jp_query at column 1"),
+            ("$.a.length()", "expected EOI, segment, or ALPHA at column 11"),
+        ] {
+            assert_eq!(Query::parse(query).unwrap_err(), expected, "{query}");
+        }
     }
 }

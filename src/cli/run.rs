@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -13,6 +15,7 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
+use crate::asl::definition::StateKind;
 use crate::asl::substitution_file::substitutions_from;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -44,6 +47,8 @@ use crate::worker::nursery::Nursery;
 /// The region and the account of local names.
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "123456789012";
+/// How long the execution may take to hear that it is to stop: one that never waits does not listen.
+const HEARING_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Run one execution of a definition and print its output
 ///
@@ -78,7 +83,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Time::Real)]
     time: Time,
     /// The seed of all chance: with it, UUIDs and random numbers repeat
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Bind resources to local commands (TOML)
     #[arg(long, value_name = "FILE")]
@@ -127,9 +132,10 @@ enum Time {
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let quotas = if arguments.no_quotas { Quotas::Off } else { Quotas::Aws };
     let query = match &arguments.query {
-        Some(query) => Some(Query::parse(query).map_err(|error| {
-            CliError::usage(format!("`{query}` is not an RFC 9535 JSONPath: {}", one_line(&error)))
-        })?),
+        Some(query) => Some(
+            Query::parse(query)
+                .map_err(|error| CliError::usage(format!("`{query}` is not an RFC 9535 JSONPath: {error}")))?,
+        ),
         None => None,
     };
     let source = Source::read(&arguments.file)?;
@@ -148,25 +154,66 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
         }),
-        mocks: mocks(arguments)?,
+        mocks: mocks(arguments, &definition)?,
     };
     let start = start(arguments, quotas)?;
     let history = match &arguments.history {
-        Some(path) => Some(HistoryFile::create(path).map_err(|error| history_error(path, &error))?),
+        Some(path) => {
+            refuse_overwriting(arguments, path)?;
+            Some(HistoryFile::create(path).map_err(|error| CliError::usage(history_error(path, &error)))?)
+        }
         None => None,
     };
 
     let mut view = View::new(&definition, arguments.quiet, history);
     let outcome = drive(&definition, options, start, &mut view);
     view.close();
-    if let (Some(history), Some(path)) = (view.history.take(), &arguments.history) {
-        history.finish().map_err(|error| history_error(path, &error))?;
-    }
+    let kept = match (view.history.take(), &arguments.history) {
+        (Some(history), Some(path)) => history.finish().map_err(|error| history_error(path, &error)),
+        _ => Ok(()),
+    };
     let (status, signal) = outcome?;
-    match status {
-        Status::Succeeded(output) if signal.is_none() => print_output(&output, query.as_ref()),
-        status => Ok(print_failure(&status, signal, &source, &definition, &view)),
+    let code = match status {
+        Status::Succeeded(output) if signal.is_none() => print_output(&output, query.as_ref())?,
+        status => print_failure(&status, signal, &source, &definition, &view),
+    };
+    // What the execution did is worth more than its history, so it has been told first.
+    match kept.map_err(CliError::internal) {
+        Err(error) if code == 0 => Err(error),
+        Err(error) => {
+            error.print();
+            Ok(code)
+        }
+        Ok(()) => Ok(code),
     }
+}
+
+/// Refuses a history file that is one of the files that this run reads.
+fn refuse_overwriting(arguments: &Arguments, history: &Path) -> Result<(), CliError> {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let Some(written) = identity(history) else {
+        return Ok(());
+    };
+    let mock = arguments.mock.as_deref().and_then(|mock| mock.rsplit_once('#'));
+    let read = [
+        ("definition", Some(arguments.file.as_path())),
+        ("input", arguments.input.strip_prefix('@').map(Path::new)),
+        ("file of values", arguments.values.as_deref()),
+        ("mapping file", arguments.map.as_deref()),
+        ("mock file", mock.map(|(path, _)| Path::new(path))),
+    ];
+    for (what, path) in read {
+        if path.and_then(identity) == Some(written) {
+            return Err(CliError::usage(format!(
+                "the history would overwrite the {what} `{}`",
+                history.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Runs the execution: without a runtime as long as it need not wait.
@@ -183,7 +230,7 @@ fn drive(
         return Ok((status, None));
     }
     let finished = crate::engine::run::block_on(async {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(1);
         listen(sender, nursery)?;
         engine.finish(receiver).await.map_err(std::io::Error::other)
     });
@@ -194,8 +241,8 @@ fn drive(
 }
 
 /// Turns signals into interrupts, on a thread of their own: a machine that never waits must be stoppable. The
-/// second signal ends this process at once.
-fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> std::io::Result<()> {
+/// second signal ends this process at once; so does the first one when nobody hears it.
+fn listen(sender: mpsc::Sender<Interrupt>, nursery: Arc<Nursery>) -> std::io::Result<()> {
     let (ready, is_ready) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let heard: std::io::Result<std::io::Result<()>> = crate::engine::run::block_on(async {
@@ -206,21 +253,29 @@ fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> st
                 false => Some(signal(SignalKind::hangup())?),
             };
             let _ = ready.send(Ok(()));
-            let mut is_second = false;
+            let mut first = None;
             loop {
+                let is_unheard = first.is_some() && sender.capacity() == 0;
                 let (kind, name) = tokio::select! {
                     _ = interrupts.recv() => (SignalKind::interrupt(), "SIGINT"),
                     _ = terminations.recv() => (SignalKind::terminate(), "SIGTERM"),
                     _ = hear(&mut hangups) => (SignalKind::hangup(), "SIGHUP"),
+                    () = tokio::time::sleep(HEARING_TIME_MAX), if is_unheard => match first {
+                        Some(first) if sender.capacity() == 0 => {
+                            error::tell("error: the execution did not stop in time and was broken off\n");
+                            break_off(&nursery, first)
+                        }
+                        _ => continue,
+                    },
                 };
-                let signal = kind.as_raw_value();
-                if is_second {
-                    nursery.kill_all();
-                    std::process::exit(signal.saturating_add(128));
+                if first.is_some() {
+                    break_off(&nursery, kind);
                 }
-                is_second = true;
+                first = Some(kind);
                 let error = StatesError::new("Debian.Interrupted", format!("stepfn received {name}."));
-                let _ = sender.send(Interrupt { signal, error });
+                let signal = kind.as_raw_value();
+                // There is room for the one interrupt that is ever sent.
+                let _ = sender.try_send(Interrupt { signal, error });
             }
         });
         if let Err(error) | Ok(Err(error)) = heard {
@@ -230,6 +285,12 @@ fn listen(sender: mpsc::UnboundedSender<Interrupt>, nursery: Arc<Nursery>) -> st
     is_ready
         .recv()
         .unwrap_or_else(|_| Err(std::io::Error::other("the signal thread ended")))
+}
+
+/// Kills all tasks and ends this process.
+fn break_off(nursery: &Nursery, signal: SignalKind) -> ! {
+    nursery.kill_all();
+    std::process::exit(signal.as_raw_value().saturating_add(128))
 }
 
 async fn hear(signals: &mut Option<Signal>) {
@@ -252,18 +313,7 @@ fn ignores_hangup() -> bool {
 }
 
 fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
-    let text = source::read_argument(&arguments.input)?;
-    if quotas == Quotas::Aws && text.len() > PAYLOAD_BYTES_MAX {
-        return Err(CliError::usage(format!(
-            "the input has {} bytes, more than {PAYLOAD_BYTES_MAX}",
-            text.len()
-        ))
-        .hint("--no-quotas lifts AWS's limit"));
-    }
-    let input = Payload::parse(&text).map_err(|error| {
-        CliError::usage(format!("the input is not JSON: {error}"))
-            .hint("give the JSON itself, `@FILE` to read a file, or `-` to read stdin")
-    })?;
+    let input = input(&arguments.input, quotas)?;
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
     let name = match &arguments.name {
         Some(name) if is_name(name) => name.clone(),
@@ -295,6 +345,35 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
     })
 }
 
+fn input(argument: &str, quotas: Quotas) -> Result<Payload, CliError> {
+    let text = source::read_argument(argument)?;
+    // Some editors put a byte order mark before the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let (what, hint) = match argument.strip_prefix('@') {
+        Some(path) => (format!("the input `{path}`"), None),
+        None if argument == "-" => ("the input from stdin".to_owned(), None),
+        None => (
+            "the input".to_owned(),
+            Some("give the JSON itself, `@FILE` to read a file, or `-` to read stdin"),
+        ),
+    };
+    if quotas == Quotas::Aws && text.len() > PAYLOAD_BYTES_MAX {
+        let message = format!("{what} has {} bytes, more than {PAYLOAD_BYTES_MAX}", text.len());
+        return Err(CliError::usage(message).hint("--no-quotas lifts AWS's limit"));
+    }
+    Payload::parse(text).map_err(|error| {
+        let error = if text.trim_ascii().is_empty() {
+            CliError::usage(format!("{what} is empty, which is not JSON"))
+        } else {
+            CliError::usage(format!("{what} is not JSON: {error}"))
+        };
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}
+
 /// Tells whether AWS takes the name, and CloudWatch Logs too.
 fn is_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
@@ -310,7 +389,15 @@ fn fresh_seed() -> u64 {
 fn substitutions(arguments: &Arguments) -> Result<BTreeMap<String, String>, CliError> {
     let mut values = match &arguments.values {
         Some(path) => substitutions_from(&source::read_text(path)?).map_err(|finding| {
-            CliError::usage(format!("failed to read the values of `{}`: {finding}", path.display()))
+            let place = finding
+                .span
+                .map(|at| format!(" at line {} column {}", at.line, at.column));
+            CliError::usage(format!(
+                "failed to read the values of `{}`: {}{}",
+                path.display(),
+                finding.message,
+                place.unwrap_or_default()
+            ))
         })?,
         None => BTreeMap::new(),
     };
@@ -337,31 +424,45 @@ fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
     })
 }
 
-fn mocks(arguments: &Arguments) -> Result<Option<MockTasks>, CliError> {
+fn mocks(arguments: &Arguments, definition: &Definition) -> Result<Option<MockTasks>, CliError> {
     let Some(mock) = &arguments.mock else {
         return Ok(None);
     };
     let Some((path, case)) = mock.rsplit_once('#') else {
         return Err(CliError::usage(format!("`{mock}` names no test case")).hint("write --mock FILE#TestCase"));
     };
-    let wrong = |error: MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
-    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(wrong)?;
+    let wrong = |error: &MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
+    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(|error| wrong(&error))?;
     let machine = source::machine_name(&arguments.file);
-    match config.test_case(Some(&machine), case) {
+    let found = match config.test_case(Some(&machine), case) {
         // A file with a single machine may call it as it likes.
         Err(MockConfigError::UnknownMachine(_)) => config.test_case(None, case),
         found => found,
+    };
+    let mocks = found.map_err(|error| {
+        let cases: Vec<String> = config.test_cases().map(|(_, case)| format!("`{case}`")).collect();
+        match error {
+            MockConfigError::UnknownCase { .. } if !cases.is_empty() => {
+                wrong(&error).hint(format!("the file has {}", cases.join(", ")))
+            }
+            _ => wrong(&error),
+        }
+    })?;
+    // The Task that was meant would be done for real.
+    let is_task = |name: &str| {
+        let state = definition.states.iter().find(|state| &*state.name == name);
+        state.is_some_and(|state| matches!(state.kind, StateKind::Task(_)))
+    };
+    if let Some(name) = mocks.state_names().find(|name| !is_task(name)) {
+        return Err(CliError::usage(format!(
+            "`{mock}` mocks the state `{name}`, but no Task of the definition has this name"
+        )));
     }
-    .map(Some)
-    .map_err(wrong)
+    Ok(Some(mocks))
 }
 
-fn history_error(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(format!("failed to write the history to `{}`: {error}", path.display()))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn history_error(path: &Path, error: &std::io::Error) -> String {
+    format!("failed to write the history to `{}`: {error}", path.display())
 }
 
 fn print_output(output: &Payload, query: Option<&Query>) -> Result<u8, CliError> {

@@ -1,13 +1,13 @@
 //! What a person sees while an execution runs: a live tree on a terminal, else plain lines.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::MultiProgress;
 use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 
 use crate::asl::definition::Definition;
@@ -19,8 +19,10 @@ use crate::cli::places::Places;
 use crate::cli::places::Visit;
 use crate::engine::observer::Observer;
 use crate::model::history_event::HistoryEvent;
+use crate::model::history_event::HistoryEventKind;
 use crate::model::history_event::StateType;
 use crate::model::id::EventId;
+use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
 /// Live lines at the same time, at most.
@@ -53,7 +55,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(definition: &Definition, quiet: bool, history: Option<HistoryFile>) -> Self {
-        let screen = match (quiet, std::io::stderr().is_terminal()) {
+        let screen = match (quiet, can_redraw()) {
             (true, _) => Screen::Quiet,
             (false, true) => Screen::Live(Live::default()),
             (false, false) => Screen::Lines(Vec::new()),
@@ -163,6 +165,15 @@ impl View {
         }
     }
 
+    fn child_failed(&mut self, map: &Visit, error: &StatesError) {
+        let indent = self.indent(&map.name);
+        let mut text = format!("{indent}failed    a child of {}", name(map));
+        for part in [&error.name, &error.cause].into_iter().flatten() {
+            text += &format!(": {}", printable(part.lines().next().unwrap_or_default()));
+        }
+        self.line(&text);
+    }
+
     fn refresh(&mut self, id: EventId, visit: &Visit) {
         if let Screen::Live(live) = &self.screen
             && let Some(bar) = live.bars.get(&id)
@@ -186,8 +197,13 @@ impl Observer for View {
         if is_child {
             if event.kind.ends_execution()
                 && let Some(change) = self.places.child_ended()
+                && !matches!(self.screen, Screen::Quiet)
             {
                 self.show(&change);
+                // The Map's own failure does not say what went wrong in its children.
+                if let (HistoryEventKind::ExecutionFailed(error), Change::Iterated(_, visit)) = (&event.kind, &change) {
+                    self.child_failed(visit, error);
+                }
             }
             return;
         }
@@ -225,6 +241,11 @@ impl Observer for View {
             live.bars.insert(id, bar);
         }
     }
+}
+
+/// Tells whether live lines would be drawn: on a terminal that can move its cursor, which `TERM=dumb` cannot.
+fn can_redraw() -> bool {
+    !ProgressDrawTarget::stderr().is_hidden()
 }
 
 /// Gives a live line its text.

@@ -44,8 +44,12 @@ use crate::worker::Site;
 const ROOT: u64 = 0;
 /// Longest single sleep: the system's clock may be put forward meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
-/// Jobs that run at the same time, at most: each holds three pipes.
-const JOBS_MAX: usize = 256;
+/// Jobs that run at the same time, at most.
+const JOBS_MAX: u64 = 256;
+/// Open files of one job: three pipes and a handle of its process.
+const FILES_PER_JOB: u64 = 4;
+/// Open files of everything else: the runtime, the streams, a process being started.
+const FILES_BESIDES: u64 = 32;
 
 /// How to run.
 pub struct Options {
@@ -126,6 +130,7 @@ pub struct Engine<'a> {
     pending_order: VecDeque<(u64, TaskId)>,
     open: BTreeMap<(u64, TaskId), Open>,
     jobs: JoinSet<()>,
+    jobs_max: usize,
     sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
     ended: Option<Status>,
@@ -166,6 +171,7 @@ impl<'a> Engine<'a> {
             pending_order: VecDeque::new(),
             open: BTreeMap::new(),
             jobs: JoinSet::new(),
+            jobs_max: jobs_max(rustix::process::getrlimit(rustix::process::Resource::Nofile).current),
             sender,
             receiver,
             ended: None,
@@ -214,7 +220,7 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// The kernel refused an event, or nothing can happen any more.
-    pub async fn finish(&mut self, mut interrupt: mpsc::UnboundedReceiver<Interrupt>) -> Result<Outcome, RunError> {
+    pub async fn finish(&mut self, mut interrupt: mpsc::Receiver<Interrupt>) -> Result<Outcome, RunError> {
         let mut interrupted = None;
         let result = loop {
             if let Err(error) = self.apply_all(true) {
@@ -242,10 +248,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Waits for the next thing to happen; returns the reason to stop when it was a signal.
-    async fn wait(
-        &mut self,
-        interrupt: &mut mpsc::UnboundedReceiver<Interrupt>,
-    ) -> Result<Option<Interrupt>, RunError> {
+    async fn wait(&mut self, interrupt: &mut mpsc::Receiver<Interrupt>) -> Result<Option<Interrupt>, RunError> {
         let due = self.due();
         if due.is_none() && self.open.is_empty() && self.pending.is_empty() {
             return Err(RunError::Stuck);
@@ -333,7 +336,7 @@ impl<'a> Engine<'a> {
             if !may_start {
                 return Ok(());
             }
-            while self.jobs.len() < JOBS_MAX
+            while self.jobs.len() < self.jobs_max
                 && let Some(key) = self.pending_order.pop_front()
             {
                 if let Some(task) = self.pending.remove(&key) {
@@ -498,6 +501,12 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// Returns how many jobs may run at the same time, so that none lacks a file; `files_max` is `None` without a limit.
+fn jobs_max(files_max: Option<u64>) -> usize {
+    let jobs = files_max.map_or(JOBS_MAX, |files| files.saturating_sub(FILES_BESIDES) / FILES_PER_JOB);
+    usize::try_from(jobs.clamp(1, JOBS_MAX)).unwrap_or(1)
+}
+
 /// Runs a future on a fresh single-threaded runtime.
 ///
 /// # Errors
@@ -505,4 +514,23 @@ impl<'a> Engine<'a> {
 pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_fit_into_the_open_files() {
+        for (files_max, jobs) in [
+            (None, 256),
+            (Some(1_048_576), 256),
+            (Some(1024), 248),
+            (Some(64), 8),
+            (Some(20), 1),
+            (Some(0), 1),
+        ] {
+            assert_eq!(jobs_max(files_max), jobs, "{files_max:?}");
+        }
+    }
 }

@@ -189,6 +189,11 @@ impl MockTasks {
         self.states.contains_key(state_name)
     }
 
+    /// Returns the names of the states that have mocks.
+    pub fn state_names(&self) -> impl Iterator<Item = &str> {
+        self.states.keys().map(String::as_str)
+    }
+
     fn next_answer(&mut self, state_name: &str) -> Answer {
         let Some(mock) = self.states.get_mut(state_name) else {
             return Answer::Throw(unanswered(format!(

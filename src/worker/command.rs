@@ -13,6 +13,9 @@ use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
 
+/// How much of an output that is not JSON its error shows.
+const BEGINNING_BYTES_MAX: usize = 80;
+
 /// Tells whether a mapping binds the resource.
 pub fn matches(job: &Job) -> bool {
     job.site.mappings.find(&names(job)).is_some()
@@ -60,6 +63,12 @@ fn invoked_function(job: &Job) -> Option<&str> {
         }
         _ => None,
     }
+}
+
+/// Returns the first characters of an output.
+fn beginning(stdout: &[u8]) -> String {
+    let start = stdout.get(..BEGINNING_BYTES_MAX).unwrap_or(stdout);
+    String::from_utf8_lossy(start).trim().to_owned()
 }
 
 /// Runs the command.
@@ -120,7 +129,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         Err(_) if done.stdout.iter().all(u8::is_ascii_whitespace) => Value::Null,
         Err(error) => {
             return Err(fail(format!(
-                "The command `{program}` succeeded, but what it wrote to stdout is not JSON: {error}."
+                "The command `{program}` succeeded, but what it wrote to stdout is not JSON: {error}. It begins with {:?}.",
+                beginning(&done.stdout)
             )));
         }
     };

@@ -73,10 +73,10 @@ pub struct Done {
 /// Runs a process to its end. When this returns, nothing that the process started is left.
 ///
 /// # Errors
-/// It cannot be started.
+/// It cannot be started; the error says what is missing.
 pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
     let mark = nursery.mark();
-    let mut child = spawn(spec, &mark)?;
+    let mut child = spawn(spec, &mark).map_err(|error| name_missing_directory(spec, error))?;
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
     let leader = nursery.admit(pid, &mark);
     let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
@@ -164,6 +164,16 @@ fn spawn(spec: &Spec, mark: &str) -> io::Result<Box<dyn process_wrap::tokio::Chi
     Ok(wrap.spawn()?.into_inner())
 }
 
+/// Tells a missing directory from a missing program, which the system reports alike.
+fn name_missing_directory(spec: &Spec, error: io::Error) -> io::Error {
+    match &spec.cwd {
+        Some(cwd) if !cwd.as_os_str().is_empty() && !cwd.is_dir() => {
+            io::Error::new(error.kind(), format!("there is no directory `{}`", cwd.display()))
+        }
+        _ => error,
+    }
+}
+
 async fn write(stdin: Option<tokio::process::ChildStdin>, bytes: &[u8]) {
     if let Some(mut stdin) = stdin {
         // A process need not read its input.
@@ -211,6 +221,8 @@ async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Tail, repo
                     line.push(byte);
                 }
             }
+            // The lines are kept until they are shown: one buffer of them at a time.
+            tokio::task::yield_now().await;
         }
     }
     if !line.is_empty() {

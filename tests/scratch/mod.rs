@@ -1,5 +1,5 @@
 //! Runs the built program in a directory of its own.
-#![allow(unreachable_pub, reason = "shared by test programs")]
+#![allow(dead_code, unreachable_pub, reason = "shared by test programs, each of which uses a part")]
 
 use std::fs;
 use std::path::Path;
