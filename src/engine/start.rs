@@ -163,6 +163,7 @@ impl Host {
             input: begin.input.clone(),
             seed: self.draw(),
             quotas: self.quotas,
+            express: facts.machine_type == MachineType::Express,
             synchronous: begin.is_synchronous,
             version_arn: facts.version_arn.clone(),
             alias_arn: facts.alias_arn.clone(),

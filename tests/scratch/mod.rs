@@ -1,5 +1,9 @@
 //! Runs the built program in a directory of its own.
-#![allow(dead_code, unreachable_pub, reason = "shared by test programs, each of which uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared by test programs, each of which uses a part"
+)]
 
 use std::fs;
 use std::path::Path;
