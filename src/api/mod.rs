@@ -8,6 +8,7 @@ pub mod action;
 pub mod configuration;
 pub mod error;
 pub mod execution;
+pub mod local;
 pub mod machine;
 pub mod member;
 pub mod page;

@@ -153,6 +153,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
+            has_callbacks: false,
+            sfn: std::sync::OnceLock::new(),
         }),
         mocks: mocks(arguments, &definition)?,
     };

@@ -84,6 +84,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
+            has_callbacks: true,
+            sfn: std::sync::OnceLock::new(),
         }),
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
         mocks: mocks(arguments)?,
@@ -112,6 +114,7 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     let api = Arc::new(Api {
         host: Arc::clone(&host),
     });
+    api.serve_tasks();
     let mut servers = vec![tokio::spawn(crate::api::serve::serve(
         Arc::clone(&api),
         move || accept(Arc::clone(&listener)),

@@ -10,6 +10,7 @@ use crate::asl::definition::StateKind;
 use crate::engine::activities::Waiting;
 use crate::engine::host::Ack;
 use crate::engine::host::Host;
+use crate::engine::host::lock;
 use crate::kernel::event::Command;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::StartTask;
@@ -82,7 +83,8 @@ impl Host {
         }
         if after.has_ended {
             drop(after.jobs);
-            for waiter in after.waiters {
+            let waiters = lock(&self.ended).remove(&id).unwrap_or_default();
+            for waiter in after.waiters.into_iter().chain(waiters) {
                 let _ = waiter.send(Arc::clone(&after.record));
             }
             self.child_ended(&after.record, work);
@@ -153,6 +155,7 @@ impl Host {
             return;
         };
         let job = Job {
+            execution_arn: live.record.facts.arn.clone(),
             resource: state.resource.clone(),
             quotas: self.quotas,
             site: Arc::clone(&self.site),

@@ -36,6 +36,7 @@ use crate::store::change::Change;
 use crate::store::change::Resource;
 use crate::worker::Message;
 use crate::worker::Site;
+use crate::worker::sfn::StepFunctions;
 
 /// Executions are spread over this many locks.
 const N_SHARDS: u64 = 64;
@@ -91,7 +92,12 @@ pub struct Host {
     /// Open executions of an earlier process whose work outside was not issued again yet.
     pub(super) to_resume: Mutex<HashSet<ExecutionId>>,
     n_transitions: AtomicU64,
+    /// Who waits for the end of an execution that is stored.
+    pub(super) ended: Mutex<HashMap<ExecutionId, Vec<Ender>>>,
 }
+
+/// Told of an end.
+pub(super) type Ender = oneshot::Sender<Arc<ExecutionRecord>>;
 
 /// Some of the executions in memory.
 #[derive(Default)]
@@ -140,6 +146,7 @@ impl Host {
             definitions: Mutex::default(),
             to_resume: Mutex::default(),
             n_transitions: AtomicU64::new(0),
+            ended: Mutex::default(),
             store,
         };
         let feeds = Feeds {
@@ -147,6 +154,12 @@ impl Host {
             inbox: inbox_out,
         };
         Ok((Arc::new(host), feeds))
+    }
+
+    /// Lets tasks call the Step Functions service.
+    pub fn set_step_functions(&self, service: Arc<dyn StepFunctions>) {
+        // Only the first counts: there is one service.
+        let _ = self.site.sfn.set(service);
     }
 
     /// Returns a fresh number for an execution.

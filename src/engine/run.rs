@@ -29,7 +29,6 @@ use crate::model::history_event::HistoryEvent;
 use crate::model::id::ChildId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
-use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::sim::driver::Tasks;
@@ -483,14 +482,14 @@ impl<'a> Engine<'a> {
         let StateKind::Task(state) = &self.definition.state(task.state).kind else {
             return;
         };
-        let quotas = self
-            .running
-            .get(&number)
-            .map_or(Quotas::Aws, |running| running.start.quotas);
+        let Some(running) = self.running.get(&number) else {
+            return;
+        };
         let key = (number, task.task);
         let job = Job {
+            execution_arn: running.start.execution_arn.clone(),
             resource: state.resource.clone(),
-            quotas,
+            quotas: running.start.quotas,
             site: Arc::clone(&self.options.site),
             task,
         };

@@ -201,6 +201,32 @@ impl Host {
             .map(Some)
     }
 
+    /// Waits until a stored execution has ended.
+    ///
+    /// # Errors
+    /// The store cannot be read, or has stopped.
+    pub async fn ended(&self, id: ExecutionId) -> Result<Arc<ExecutionRecord>, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        // Before looking: whoever ends from now on tells it.
+        lock(&self.ended).entry(id).or_default().push(sender);
+        if let Some(record) = self.store.execution(id)?
+            && record.status != ExecutionStatus::Running
+        {
+            drop(receiver);
+            let mut ended = lock(&self.ended);
+            if let Some(waiters) = ended.get_mut(&id) {
+                waiters.retain(|waiter| !waiter.is_closed());
+                if waiters.is_empty() {
+                    ended.remove(&id);
+                }
+            }
+            return Ok(record);
+        }
+        receiver
+            .await
+            .map_err(|_| StoreError::Stopped("the server is stopping".into()))
+    }
+
     /// Takes a worker's word for a task.
     ///
     /// # Errors

@@ -9,12 +9,14 @@ pub mod glob;
 pub mod mapping;
 pub mod nursery;
 pub mod process;
+pub mod sfn;
 pub mod shell;
 pub mod unmapped;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -30,6 +32,7 @@ use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
+use crate::worker::sfn::StepFunctions;
 
 /// Longest output that is read with the quotas off.
 const UNLIMITED_OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -60,6 +63,11 @@ pub const WORKERS: &[Worker] = &[
         carry_out: |job, reports, cancel| Box::pin(shell::carry_out(job, reports, cancel)),
     },
     Worker {
+        name: "step-functions",
+        matches: sfn::matches,
+        carry_out: |job, reports, cancel| Box::pin(sfn::carry_out(job, reports, cancel)),
+    },
+    Worker {
         name: "unmapped",
         matches: |_| true,
         carry_out: |job, _, _| Box::pin(std::future::ready(Err(unmapped::error(job)))),
@@ -70,6 +78,8 @@ pub const WORKERS: &[Worker] = &[
 pub struct Job {
     /// The attempt.
     pub task: StartTask,
+    /// The ARN of its execution.
+    pub execution_arn: Arc<str>,
     /// Its parsed resource.
     pub resource: Resource,
     /// Which quotas hold.
@@ -88,6 +98,10 @@ pub struct Site {
     pub region: Arc<str>,
     /// The account of names that are not ARNs.
     pub account: Arc<str>,
+    /// Outside workers can answer by task token: a callback task then waits for one.
+    pub has_callbacks: bool,
+    /// The Step Functions service, when it is here.
+    pub sfn: OnceLock<Arc<dyn StepFunctions>>,
 }
 
 impl Job {
@@ -231,16 +245,16 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
         return;
     };
     reports.started(worker.name);
-    if matches!(
-        job.resource.pattern,
-        Pattern::Sync | Pattern::Sync2 | Pattern::WaitForTaskToken
-    ) {
+    let waits_for_token = job.resource.pattern == Pattern::WaitForTaskToken && job.site.has_callbacks;
+    let submits_itself = worker.name == "step-functions";
+    if job.resource.pattern != Pattern::RequestResponse && !waits_for_token && !submits_itself {
         reports.submitted(Payload::new(serde_json::json!({})));
     }
     let result = (worker.carry_out)(&job, &reports, &mut cancel).await;
-    reports.event(match result {
-        Ok(output) => EventKind::TaskSucceeded { task, output },
-        Err(error) => EventKind::TaskFailed { task, error },
-    });
+    match result {
+        Ok(response) if waits_for_token => reports.submitted(response),
+        Ok(output) => reports.event(EventKind::TaskSucceeded { task, output }),
+        Err(error) => reports.event(EventKind::TaskFailed { task, error }),
+    }
     let _ = reports.sender.send(Message::Over { execution, task });
 }
