@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::api::Api;
 use crate::cli::error::CliError;
 use crate::cli::source;
+use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
 use crate::model::quota::Quotas;
@@ -88,7 +89,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             sfn: std::sync::OnceLock::new(),
         }),
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
-        mocks: mocks(arguments)?,
+        answering: mocks(arguments)?.map(of_mock_file),
+        skip_time: false,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

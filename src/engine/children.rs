@@ -85,7 +85,7 @@ impl Host {
         };
         self.adopt(parent, child, id);
         let mut live = Live::new(definition, Arc::new(record));
-        live.mocks = self.mock_tasks(&parent_facts);
+        live.answers = self.answers(&parent_facts);
         let start = Start {
             token_key: TokenKey::derive(&self.secret, id),
             ..start

@@ -21,7 +21,6 @@ use crate::model::history_event::TaskFamily;
 use crate::model::id::TaskId;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
-use crate::sim::driver::Tasks;
 use crate::store::StoreError;
 use crate::worker;
 use crate::worker::Cancel;
@@ -143,10 +142,8 @@ impl Host {
         if !live.execution.is_open(task.task) {
             return;
         }
-        if let Some(mocks) = &mut live.mocks
-            && mocks.mocks(&task.state_name)
-        {
-            let reports = mocks.answer(&task);
+        let answered = live.answers.as_mut().and_then(|answers| answers.answer(&task));
+        if let Some(reports) = answered {
             drop(shard);
             self.report_later(id, reports, work);
             return;
@@ -185,7 +182,7 @@ impl Host {
         tokio::spawn(worker::carry_out(job, id.0, self.messages.clone(), cancel));
     }
 
-    /// Gives a mock's reports, each after its delay.
+    /// Gives the reports of an answer, each after its delay.
     fn report_later(
         self: &Arc<Self>,
         id: ExecutionId,
@@ -200,15 +197,10 @@ impl Host {
             reports.pop_front();
             let _ = self.step(id, kind, None, work);
         }
-        if reports.is_empty() {
-            return;
+        let mut at = self.clock.now();
+        for report in reports {
+            at = at.plus_millis(report.delay_millis);
+            self.timers.plan(at, id, report.kind);
         }
-        let host = Arc::clone(self);
-        tokio::spawn(async move {
-            for report in reports {
-                tokio::time::sleep(std::time::Duration::from_millis(report.delay_millis)).await;
-                let _ = host.give(id, report.kind, None);
-            }
-        });
     }
 }

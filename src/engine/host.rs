@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::asl::definition::Definition;
 use crate::asl::load;
 use crate::engine::activities::Activities;
+use crate::engine::answers::Answering;
 use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
@@ -29,7 +30,6 @@ use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
 use crate::model::execution_record::MachineType;
 use crate::model::quota::Quotas;
-use crate::sim::mock_config::MockConfig;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::change::Change;
@@ -49,8 +49,10 @@ pub struct HostOptions {
     pub site: Arc<Site>,
     /// Which quotas hold.
     pub quotas: Quotas,
-    /// The mock file of `SFN_MOCK_CONFIG`.
-    pub mocks: Option<MockConfig>,
+    /// Answers that replace tasks.
+    pub answering: Option<Answering>,
+    /// Jump over waits while nothing is being done.
+    pub skip_time: bool,
 }
 
 /// Why an event was not taken.
@@ -76,7 +78,8 @@ pub struct Host {
     pub(super) activities: Activities,
     pub(super) site: Arc<Site>,
     pub(super) quotas: Quotas,
-    pub(super) mocks: Option<MockConfig>,
+    pub(super) answering: Option<Answering>,
+    pub(super) skip_time: bool,
     pub(super) secret: [u8; 32],
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) inbox: mpsc::UnboundedSender<After>,
@@ -135,7 +138,8 @@ impl Host {
             activities: Activities::default(),
             site: options.site,
             quotas: options.quotas,
-            mocks: options.mocks,
+            answering: options.answering,
+            skip_time: options.skip_time,
             secret,
             messages,
             inbox,
@@ -373,7 +377,7 @@ impl Host {
         let facts = Arc::clone(&loaded.record.facts);
         let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
         let mut live = Live::restore(definition, loaded)?;
-        live.mocks = self.mock_tasks(&facts);
+        live.answers = self.answers(&facts);
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
             let mut after = After::new(id, Arc::clone(&live.record), live.outstanding());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
+use crate::engine::answers::Answers;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
@@ -21,7 +22,6 @@ use crate::model::id::ChildId;
 use crate::model::id::TaskId;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
-use crate::sim::mock_config::MockTasks;
 use crate::store::StoreError;
 use crate::store::change::Loaded;
 use crate::store::change::Transition;
@@ -43,7 +43,7 @@ pub(super) struct Live {
     /// Who waits for its end.
     pub(super) waiters: Vec<oneshot::Sender<Arc<ExecutionRecord>>>,
     /// Answers that replace tasks.
-    pub(super) mocks: Option<MockTasks>,
+    pub(super) answers: Option<Box<dyn Answers>>,
     /// Events that changed nothing worth a row (heartbeats): they go with the next transition.
     unwritten: Vec<Event>,
     journal_bytes: usize,
@@ -103,7 +103,7 @@ impl Live {
             jobs: BTreeMap::new(),
             children: BTreeMap::new(),
             waiters: Vec::new(),
-            mocks: None,
+            answers: None,
             unwritten: Vec::new(),
             journal_bytes: 0,
             snapshot_bytes: 0,
@@ -177,7 +177,7 @@ impl Live {
             && self.children.is_empty()
             && self.waiters.is_empty()
             && self.unwritten.is_empty()
-            && self.mocks.is_none()
+            && self.answers.is_none()
     }
 
     fn record_after(&self, at: Timestamp) -> ExecutionRecord {

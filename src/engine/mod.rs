@@ -3,6 +3,7 @@
 //! May import: everything below `engine`. Must not: `cli`. Invariants: the only room with a clock; one thread;
 //! when `run` returns, no task and no process of a task is left.
 
+pub mod answers;
 pub mod clock;
 pub mod host;
 pub mod machine;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
+use crate::engine::answers::Answers;
 use crate::engine::host::Host;
 use crate::engine::host::Refused;
 use crate::engine::host::lock;
@@ -25,7 +26,6 @@ use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::model::token::TokenClaim;
 use crate::model::token::TokenKey;
-use crate::sim::mock_config::MockTasks;
 use crate::store::StoreError;
 
 /// Workers that may wait for one activity.
@@ -115,7 +115,7 @@ impl Host {
             let start = self.start_of(&begin, id);
             let mut facts = begin.facts;
             facts.started = self.clock.now();
-            let mocks = self.mock_tasks(&facts);
+            let answers = self.answers(&facts);
             let record = Arc::new(ExecutionRecord {
                 id,
                 facts: Arc::new(facts),
@@ -131,7 +131,7 @@ impl Host {
                 n_events: 0,
             });
             let mut live = Live::new(begin.definition, record);
-            live.mocks = mocks;
+            live.answers = answers;
             if is_synchronous {
                 live.waiters.push(end);
             }
@@ -172,12 +172,9 @@ impl Host {
         }
     }
 
-    /// Returns the mocked tasks of an execution that was started with a test case.
-    pub(super) fn mock_tasks(&self, facts: &ExecutionFacts) -> Option<MockTasks> {
-        let (mocks, case) = (self.mocks.as_ref()?, facts.mock_case.as_deref()?);
-        let machine = facts.machine_arn.rsplit(':').next()?;
-        let machine = machine.split('/').next()?;
-        mocks.test_case(Some(machine), case).ok()
+    /// Returns what answers an execution's tasks instead of workers.
+    pub(super) fn answers(&self, facts: &ExecutionFacts) -> Option<Box<dyn Answers>> {
+        self.answering.as_ref().and_then(|answering| answering(facts))
     }
 
     /// Stops an execution; one that has ended stays as it is.

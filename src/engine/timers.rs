@@ -1,6 +1,7 @@
 //! When executions must be woken: the near ones in memory, all of them in the store.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -8,6 +9,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::Notify;
 
+use crate::kernel::event::EventKind;
 use crate::model::execution_record::ExecutionId;
 use crate::model::timestamp::Timestamp;
 
@@ -24,6 +26,9 @@ pub(super) struct Timers {
 #[derive(Debug, Default)]
 struct Inner {
     heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
+    /// Reports of answered tasks by time and order.
+    planned: BTreeMap<(Timestamp, u64), (ExecutionId, EventKind)>,
+    n_planned: u64,
     /// Up to here the store's deadlines are in the heap.
     horizon: Timestamp,
 }
@@ -49,33 +54,63 @@ impl Timers {
         }
     }
 
+    /// Notes an event that is to be given at a time.
+    pub(super) fn plan(&self, at: Timestamp, execution: ExecutionId, kind: EventKind) {
+        let is_first = {
+            let mut inner = self.lock();
+            let is_first = inner.next().is_none_or(|first| at < first);
+            let order = inner.n_planned;
+            inner.n_planned += 1;
+            inner.planned.insert((at, order), (execution, kind));
+            is_first
+        };
+        if is_first {
+            self.earlier.notify_one();
+        }
+    }
+
     /// Moves the horizon; whoever does reads the store for what lies before it.
     pub(super) fn set_horizon(&self, horizon: Timestamp) {
         self.lock().horizon = horizon;
     }
 
-    /// Takes what is due.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<ExecutionId> {
+    /// Takes what is due: planned events first, then deadlines.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<(ExecutionId, EventKind)> {
         let mut inner = self.lock();
         let mut due = Vec::new();
+        while let Some(entry) = inner.planned.first_entry()
+            && entry.key().0 <= now
+        {
+            due.push(entry.remove());
+        }
+        let mut last = None;
         while let Some(Reverse((at, execution))) = inner.heap.peek().copied() {
             if now < at {
                 break;
             }
             inner.heap.pop();
-            due.push(execution);
+            if last.replace(execution) != Some(execution) {
+                due.push((execution, EventKind::TimePassed));
+            }
         }
-        due.dedup();
         due
     }
 
     /// Returns the next deadline.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.lock().heap.peek().map(|Reverse((at, _))| *at)
+        self.lock().next()
     }
 
     /// Waits until an earlier deadline is noted.
     pub(super) async fn changed(&self) {
         self.earlier.notified().await;
+    }
+}
+
+impl Inner {
+    fn next(&self) -> Option<Timestamp> {
+        let deadline = self.heap.peek().map(|Reverse((at, _))| *at);
+        let planned = self.planned.first_key_value().map(|((at, _), _)| *at);
+        deadline.into_iter().chain(planned).min()
     }
 }
