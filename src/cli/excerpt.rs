@@ -75,10 +75,17 @@ fn without_source(message: &str) -> String {
 fn place(text: &str, start: usize, end: usize) -> Option<(usize, &str, std::ops::Range<usize>)> {
     let before = text.get(..start)?;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = text.get(line_start..)?.split(['\n', '\r']).next()?;
-    if line.len() > LINE_BYTES_MAX {
+    let rest = text.get(line_start..)?;
+    // No further than a line may be long: its end can be a megabyte away.
+    let line_end = rest
+        .bytes()
+        .take(LINE_BYTES_MAX + 1)
+        .position(|byte| matches!(byte, b'\n' | b'\r'));
+    let line_end = line_end.unwrap_or(rest.len());
+    if LINE_BYTES_MAX < line_end {
         return None;
     }
+    let line = rest.get(..line_end)?;
     let from = (start - line_start).min(line.len());
     let to = end.saturating_sub(line_start).clamp(from, line.len());
     line.get(from..to)?;
