@@ -171,13 +171,6 @@ fn matches(left: &Operand, right: &Operand, node: &Value, walker: &Walker<'_>) -
 
 fn compare(left: Option<&Value>, operator: Operator, right: Option<&Value>) -> Result<bool, Unfit> {
     let is_among = |item: &Value, list: &[Value]| list.iter().any(|each| equal(Some(item), Some(each)));
-    // Both sides as lists, the right one first; an object on either side ends the comparison.
-    let lists = || -> Result<Option<(&[Value], &[Value])>, Unfit> {
-        let Some(right) = items(right)? else {
-            return Ok(None);
-        };
-        Ok(items(left)?.map(|left| (left, right)))
-    };
     Ok(match operator {
         Operator::Equal => equal(left, right),
         Operator::NotEqual => !equal(left, right),
@@ -194,9 +187,15 @@ fn compare(left: Option<&Value>, operator: Operator, right: Option<&Value>) -> R
             (Some(Value::Array(list)), right) => list.iter().any(|each| equal(right, Some(each))),
             _ => false,
         },
-        Operator::SubsetOf => lists()?.is_some_and(|(left, right)| left.iter().all(|each| is_among(each, right))),
-        Operator::AnyOf => lists()?.is_some_and(|(left, right)| left.iter().any(|each| is_among(each, right))),
-        Operator::NoneOf => lists()?.is_some_and(|(left, right)| !left.iter().any(|each| is_among(each, right))),
+        Operator::SubsetOf => {
+            lists(left, right)?.is_some_and(|[left, right]| left.iter().all(|each| is_among(each, right)))
+        }
+        Operator::AnyOf => {
+            lists(left, right)?.is_some_and(|[left, right]| left.iter().any(|each| is_among(each, right)))
+        }
+        Operator::NoneOf => {
+            lists(left, right)?.is_some_and(|[left, right]| !left.iter().any(|each| is_among(each, right)))
+        }
         // Jayway never takes what a path's text can have on the right side of it for a list.
         Operator::All => return Err(Unfit),
         Operator::Size => match (left, right.and_then(Value::as_f64)) {
@@ -251,6 +250,14 @@ fn order(left: Option<&Value>, right: Option<&Value>) -> Option<Ordering> {
         (Value::String(left), Value::String(right)) => Some(left.encode_utf16().cmp(right.encode_utf16())),
         _ => None,
     }
+}
+
+/// Both sides as lists, the right one first; an object on either side ends the comparison.
+fn lists<'v>(left: Option<&'v Value>, right: Option<&'v Value>) -> Result<Option<[&'v [Value]; 2]>, Unfit> {
+    let Some(right) = items(right)? else {
+        return Ok(None);
+    };
+    Ok(items(left)?.map(|left| [left, right]))
 }
 
 /// The elements of a list, nothing for an object.
