@@ -38,14 +38,14 @@ impl Query {
     }
 }
 
-/// Makes one line of the parser's drawing, which has ` --> LINE:COLUMN` and `= WHAT IS WRONG`.
+/// Makes one line of the parser's drawing, which has `--> LINE:COLUMN` and `= WHAT IS WRONG`.
 fn shorten(drawing: &str) -> String {
-    let mut lines = drawing.lines().map(str::trim);
-    let column = lines
-        .by_ref()
-        .find_map(|line| line.strip_prefix("--> ")?.split_once(':'));
-    match (column, lines.find_map(|line| line.strip_prefix("= "))) {
-        (Some((_, column)), Some(what)) => format!("{what} at column {column}"),
+    let place = drawing.split_once("--> ").and_then(|(_, rest)| rest.lines().next());
+    let column = place.and_then(|place| place.trim().split_once(':'));
+    let what = drawing.lines().rev().find_map(|line| line.trim().strip_prefix("= "));
+    match (column, what) {
+        // The grammar's name of a whole query, which begins like this.
+        (Some((_, column)), Some(what)) => format!("{} at column {column}", what.replace("jp_query", "`$`")),
         _ => drawing.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
@@ -72,8 +72,8 @@ mod tests {
             assert_eq!(Query::parse(query).unwrap().apply(&value), Ok(expected), "{query}");
         }
         for (query, expected) in [
-            ("", "expected jp_query at column 1"),
-            ("a", "expected jp_query at column 1"),
+            ("", "expected `$` at column 1"),
+            ("a", "expected `$` at column 1"),
             ("$.a.length()", "expected EOI, segment, or ALPHA at column 11"),
         ] {
             assert_eq!(Query::parse(query).unwrap_err(), expected, "{query}");
