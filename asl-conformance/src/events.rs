@@ -41,6 +41,35 @@ pub fn to_json(history: &[HistoryEvent]) -> Vec<Value> {
     history.iter().map(event).collect()
 }
 
+/// Returns what `GetExecutionHistory` gave as the case files write it.
+pub fn from_api(events: &[Value]) -> Vec<Value> {
+    let event = |event: &Value| {
+        let mut json = json!({
+            "id": event.get("id"),
+            "previousEventId": event.get("previousEventId"),
+            "type": event.get("type"),
+        });
+        let details = event.as_object().into_iter().flatten();
+        for (key, details) in details.filter(|(key, _)| key.ends_with("EventDetails")) {
+            json["detailsKey"] = key.as_str().into();
+            json["details"] = details.clone();
+        }
+        json
+    };
+    events.iter().map(event).collect()
+}
+
+/// Returns a line for each event: `id<previous Type:name`.
+pub fn lines(events: &[Value]) -> Vec<String> {
+    let line = |event: &Value| {
+        let (id, previous) = (number(event, "id"), number(event, "previousEventId"));
+        let name = event.pointer("/details/name").and_then(Value::as_str);
+        let name = name.map_or(String::new(), |name| format!(":{name}"));
+        format!("{id}<{previous} {}{name}", kind(event))
+    };
+    with_newer_links(events).iter().map(line).collect()
+}
+
 /// Returns the first difference. Tries the exact order first.
 ///
 /// AWS changed two `previousEventId`s after most recordings were made, so both forms count as the same: that of

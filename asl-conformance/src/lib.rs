@@ -10,3 +10,4 @@ pub mod matcher;
 pub mod report;
 pub mod runner;
 pub mod script;
+pub mod server;

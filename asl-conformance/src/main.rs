@@ -1,13 +1,16 @@
-//! Runs conformance cases: `asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [-v] DIR…`.
+//! Runs conformance cases: `asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [--server memory|sqlite] [-v] DIR…`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use asl_conformance::report;
 use asl_conformance::runner::Options;
+use asl_conformance::server::Server;
 use regex::Regex;
 
-const USAGE: &str = "usage: asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [-v] DIR…";
+const USAGE: &str =
+    "usage: asl-conformance [--filter REGEX] [--floor N] [--full] [--replay] [--server memory|sqlite] [-v] DIR…";
 
 struct Arguments {
     dirs: Vec<PathBuf>,
@@ -73,6 +76,16 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--full" => parsed.options.full = true,
             "--replay" => parsed.options.replay = true,
+            "--server" => {
+                let directory = match arguments.next().as_deref() {
+                    Some("memory") => None,
+                    Some("sqlite") => {
+                        Some(std::env::temp_dir().join(format!("asl-conformance-{}", std::process::id())))
+                    }
+                    _ => return Err("--server needs `memory` or `sqlite`".to_owned()),
+                };
+                parsed.options.server = Some(Arc::new(Server::start(directory.as_deref())?));
+            }
             "-v" | "--verbose" => parsed.verbose = true,
             option if option.starts_with('-') => return Err(format!("`{option}` is not an option")),
             dir => {

@@ -21,7 +21,6 @@ use stepfn::model::timestamp::Timestamp;
 use stepfn::model::token::TokenKey;
 use stepfn::sim::check;
 use stepfn::sim::driver;
-use stepfn::sim::driver::Outcome;
 use stepfn::sim::driver::Tasks;
 use stepfn::sim::mock_config::MockConfig;
 
@@ -32,6 +31,7 @@ use crate::matcher::Difference;
 use crate::matcher::Matcher;
 use crate::matcher::short;
 use crate::script::Script;
+use crate::server::Server;
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Verdict {
 }
 
 /// How to run cases.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Runs only cases whose `family/id` matches.
     pub filter: Option<Regex>,
@@ -53,6 +53,8 @@ pub struct Options {
     pub full: bool,
     /// Also replays the journal of every execution and restores it from a snapshot after every event.
     pub replay: bool,
+    /// Runs over HTTP instead of on the kernel alone.
+    pub server: Option<Arc<Server>>,
 }
 
 /// Every execution starts at 2026-01-01T00:00:00Z.
@@ -88,11 +90,38 @@ fn run_execution(case: &Case, options: &Options) -> Result<Difference, String> {
         Value::String(text) => text.clone(),
         definition => definition.to_string(),
     };
+    let sync = case.json.get("start").and_then(Value::as_str) == Some("sync");
+    let unverified = Unverified::of(case);
+    let matcher = Matcher::new(&case.placeholders)
+        .ignoring(&unverified.names)
+        .exact(!case.is_recorded());
+    let ran = match &options.server {
+        Some(server) => over_http(case, server, &text, express)?,
+        None => on_the_kernel(case, &text, express, options.replay)?,
+    };
+    let difference = compare(case, expect, &matcher, &ran, &unverified, express || sync);
+    Ok(difference.or_else(|| match options.full {
+        true => describe(expect, &matcher, &ran),
+        false => None,
+    }))
+}
+
+/// What a run gave.
+struct Ran {
+    /// `status`, `output`, `error`, `cause`, as `DescribeExecution` shows them.
+    members: Map<String, Value>,
+    /// The history as case files write it.
+    events: Vec<Value>,
+    /// The history as lines `id<previous Type:name seconds`; over HTTP without the seconds.
+    lines: Vec<String>,
+}
+
+fn on_the_kernel(case: &Case, text: &str, express: bool, replay: bool) -> Result<Ran, String> {
     let compile = load::Options {
         express,
         ..load::Options::default()
     };
-    let definition = load::compile(&text, &compile).map_err(|findings| {
+    let definition = load::compile(text, &compile).map_err(|findings| {
         let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
         format!("the definition is refused: {}", findings.join(", "))
     })?;
@@ -100,44 +129,54 @@ fn run_execution(case: &Case, options: &Options) -> Result<Difference, String> {
     let start = start(case, express)?;
     let mut tasks = tasks(case)?;
     let outcome = driver::run_with(&definition, start, START, &mut *tasks, STEPS_MAX);
-    if options.replay {
+    if replay {
         check::replay_and_restore(&definition, &outcome.journal, &outcome.history);
     }
-    let unverified = Unverified::of(case);
-    let matcher = Matcher::new(&case.placeholders)
-        .ignoring(&unverified.names)
-        .exact(!case.is_recorded());
-    let sync = express || case.json.get("start").and_then(Value::as_str) == Some("sync");
-    Ok(
-        compare(case, expect, &matcher, &outcome, &unverified, sync).or_else(|| {
-            if options.full {
-                describe(expect, &matcher, &outcome)
-            } else {
-                None
-            }
-        }),
-    )
+    let printed = check::print_history(&events::newer_history(&outcome.history));
+    Ok(Ran {
+        members: status_members(&outcome.status),
+        events: events::to_json(&outcome.history),
+        lines: printed.lines().map(ToOwned::to_owned).collect(),
+    })
+}
+
+fn over_http(case: &Case, server: &Server, text: &str, express: bool) -> Result<Ran, String> {
+    let machine = format!("c-{:016x}", chance(case).next_u64());
+    tasks(case)?;
+    let scripted = case.clone();
+    let script = move || tasks(&scripted).unwrap_or_else(|_| Box::new(Script::default()));
+    server.script(&machine, Box::new(script));
+    let machine_type = if express { "EXPRESS" } else { "STANDARD" };
+    let mut client = server.client()?;
+    let (mut members, api_events) = client.run(&machine, text, machine_type, &input_text(case)?)?;
+    members.retain(|name, _| ["status", "output", "error", "cause"].contains(&name.as_str()));
+    let events = events::from_api(&api_events);
+    Ok(Ran {
+        members,
+        lines: events::lines(&events),
+        events,
+    })
 }
 
 fn compare(
     case: &Case,
     expect: &Map<String, Value>,
     matcher: &Matcher<'_>,
-    outcome: &Outcome,
+    ran: &Ran,
     unverified: &Unverified,
     sync: bool,
 ) -> Difference {
-    let mut actual = events::to_json(&outcome.history);
+    let mut actual = ran.events.clone();
     // AWS's recording of a running execution stopped early; on virtual time it goes on.
     let running = expect.get("status").and_then(Value::as_str) == Some("RUNNING");
     if !running || !case.is_recorded() {
-        let difference = status(expect, &mut matcher.clone(), &outcome.status);
+        let difference = status(expect, &mut matcher.clone(), &ran.members);
         if difference.is_some() {
             return difference;
         }
     }
     if let Some(lines) = expect.get("history") {
-        let difference = history(lines, outcome);
+        let difference = history(lines, &ran.lines);
         if difference.is_some() {
             return difference;
         }
@@ -159,8 +198,7 @@ fn compare(
     events::compare(matcher, &expected, &actual, order)
 }
 
-fn status(expect: &Map<String, Value>, matcher: &mut Matcher<'_>, status: &Status) -> Difference {
-    let got = status_members(status);
+fn status(expect: &Map<String, Value>, matcher: &mut Matcher<'_>, got: &Map<String, Value>) -> Difference {
     let wanted = expect.get("status").unwrap_or(&Value::Null);
     if got.get("status") != Some(wanted) {
         let extra = ["error", "cause"]
@@ -224,9 +262,7 @@ fn status_members(status: &Status) -> Map<String, Value> {
 }
 
 /// Compares with lines `id<previous Type:name seconds`, where the seconds may be left out.
-fn history(lines: &Value, outcome: &Outcome) -> Difference {
-    let printed = check::print_history(&events::newer_history(&outcome.history));
-    let got: Vec<&str> = printed.lines().collect();
+fn history(lines: &Value, got: &[String]) -> Difference {
     let wanted: Vec<&str> = lines
         .as_array()
         .into_iter()
@@ -237,8 +273,8 @@ fn history(lines: &Value, outcome: &Outcome) -> Difference {
         let Some(got) = got.get(index) else {
             return Some(format!("$.history: `{line}` is missing"));
         };
-        let without_seconds = got.rsplit_once(' ').map_or(*got, |(head, _)| head);
-        if line != got && *line != without_seconds {
+        let same = *line == got.as_str() || is_timed(got) != is_timed(line) && untimed(got) == untimed(line);
+        if !same {
             return Some(format!("$.history: expected `{line}`, got `{got}`"));
         }
     }
@@ -246,10 +282,21 @@ fn history(lines: &Value, outcome: &Outcome) -> Difference {
     Some(format!("$.history: unexpected `{extra}`"))
 }
 
-fn describe(expect: &Map<String, Value>, matcher: &Matcher<'_>, outcome: &Outcome) -> Difference {
+/// Tells whether a line ends with seconds.
+fn is_timed(line: &str) -> bool {
+    line.len() != untimed(line).len()
+}
+
+fn untimed(line: &str) -> &str {
+    match line.rsplit_once(' ') {
+        Some((head, seconds)) if seconds.parse::<f64>().is_ok() && head.contains(' ') => head,
+        _ => line,
+    }
+}
+
+fn describe(expect: &Map<String, Value>, matcher: &Matcher<'_>, ran: &Ran) -> Difference {
     let wanted = expect.get("describe").and_then(Value::as_object)?;
-    let got = status_members(&outcome.status);
-    for (name, got) in &got {
+    for (name, got) in &ran.members {
         let Some(wanted) = wanted.get(name) else {
             return Some(format!("$response.{name}: unexpected {}", short(got)));
         };
@@ -326,7 +373,7 @@ fn member<'a>(case: &'a Case, name: &str) -> Option<&'a Value> {
         .or_else(|| case.json.get(name))
 }
 
-fn tasks(case: &Case) -> Result<Box<dyn Tasks>, String> {
+fn tasks(case: &Case) -> Result<Box<dyn Tasks + Send>, String> {
     if let Some(mock) = case.mock() {
         let text = mock.get("config").unwrap_or(&Value::Null).to_string();
         let config = MockConfig::parse(&text).map_err(|error| error.to_string())?;
@@ -341,10 +388,15 @@ fn tasks(case: &Case) -> Result<Box<dyn Tasks>, String> {
     }
 }
 
-fn start(case: &Case, express: bool) -> Result<Start, String> {
-    let mut chance = Entropy::new(case.name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+/// Chance that is the same whenever the case runs.
+fn chance(case: &Case) -> Entropy {
+    Entropy::new(case.name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }));
+    }))
+}
+
+fn start(case: &Case, express: bool) -> Result<Start, String> {
+    let mut chance = chance(case);
     let machine = format!("c-{:016x}", chance.next_u64());
     let name = chance.uuid();
     let prefix = "arn:aws:states:us-east-1:111111111111";
@@ -372,17 +424,20 @@ fn start(case: &Case, express: bool) -> Result<Start, String> {
 }
 
 fn input(case: &Case) -> Result<Payload, String> {
+    Payload::parse(&input_text(case)?).map_err(|error| format!("the input is not JSON: {error}"))
+}
+
+fn input_text(case: &Case) -> Result<String, String> {
     let omitted = case.json.get("input_omitted").and_then(Value::as_bool).unwrap_or(false);
-    let text = match (
+    match (
         case.json.get("input_raw").and_then(Value::as_str),
         member(case, "input"),
     ) {
-        _ if omitted => "{}".to_owned(),
-        (Some(raw), _) => render(raw)?,
-        (None, Some(input)) => render(&input.to_string())?,
-        (None, None) => "{}".to_owned(),
-    };
-    Payload::parse(&text).map_err(|error| format!("the input is not JSON: {error}"))
+        _ if omitted => Ok("{}".to_owned()),
+        (Some(raw), _) => render(raw),
+        (None, Some(input)) => render(&input.to_string()),
+        (None, None) => Ok("{}".to_owned()),
+    }
 }
 
 /// Fills `${now}` and `${now+3d}`: the start of the execution, as `2026-01-01T00:00:00`.

@@ -1,0 +1,261 @@
+//! Runs cases over HTTP: a real server with a store, on a clock that jumps over waits.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+use stepfn::api::Api;
+use stepfn::engine::answers::Answering;
+use stepfn::engine::answers::Answers;
+use stepfn::engine::host::Host;
+use stepfn::engine::host::HostOptions;
+use stepfn::kernel::event::StartTask;
+use stepfn::model::execution_record::ExecutionFacts;
+use stepfn::model::quota::Quotas;
+use stepfn::sim::driver::Report;
+use stepfn::sim::driver::Tasks;
+use stepfn::store::Store;
+use stepfn::store::memory::MemoryStore;
+use stepfn::store::sqlite::SqliteStore;
+use stepfn::worker::Site;
+use stepfn::worker::mapping::Mappings;
+use stepfn::worker::nursery::Nursery;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// The account of the recordings.
+pub const ACCOUNT: &str = "111111111111";
+/// The region of the recordings.
+pub const REGION: &str = "us-east-1";
+/// How long a case may take in real time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server of this process.
+pub struct Server {
+    runtime: Runtime,
+    address: SocketAddr,
+    scripts: Scripts,
+    // Dropping it stops the server.
+    _stop: watch::Sender<bool>,
+}
+
+/// The answers of executions by the name of their machine.
+type Scripts = Arc<Mutex<HashMap<String, Script>>>;
+
+/// Makes a script's tasks for one more execution.
+pub type Script = Box<dyn Fn() -> Box<dyn Tasks + Send> + Send>;
+
+struct Scripted(Box<dyn Tasks + Send>);
+
+impl Answers for Scripted {
+    fn answer(&mut self, task: &StartTask) -> Option<Vec<Report>> {
+        Some(self.0.answer(task))
+    }
+}
+
+impl Server {
+    /// Starts a server: over SQLite in `directory`, or in memory.
+    ///
+    /// # Errors
+    /// The store or the socket cannot be made.
+    pub fn start(directory: Option<&Path>) -> Result<Self, String> {
+        let store: Arc<dyn Store> = match directory {
+            Some(directory) => Arc::new(SqliteStore::open(directory).map_err(|error| error.to_string())?),
+            None => Arc::new(MemoryStore::default()),
+        };
+        let scripts = Scripts::default();
+        let options = HostOptions {
+            site: Arc::new(Site {
+                mappings: Mappings::default(),
+                nursery: Arc::new(Nursery::default()),
+                region: REGION.into(),
+                account: ACCOUNT.into(),
+                has_callbacks: true,
+                sfn: OnceLock::new(),
+            }),
+            quotas: Quotas::Aws,
+            answering: Some(answering(Arc::clone(&scripts))),
+            skip_time: true,
+        };
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        let (stop, stopped) = watch::channel(false);
+        let address = runtime.block_on(async {
+            let (host, feeds) = Host::open(store, options).map_err(|error| error.to_string())?;
+            host.recover().map_err(|error| error.to_string())?;
+            let listener = TcpListener::bind("127.0.0.1:0")
+                .await
+                .map_err(|error| error.to_string())?;
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            host.serve(feeds);
+            let api = Arc::new(Api { host });
+            api.serve_tasks();
+            let listener = Arc::new(listener);
+            let accept = move || accept(Arc::clone(&listener));
+            tokio::spawn(stepfn::api::serve::serve(api, accept, stopped));
+            Ok::<_, String>(address)
+        })?;
+        Ok(Self {
+            runtime,
+            address,
+            scripts,
+            _stop: stop,
+        })
+    }
+
+    /// Lets a script answer the tasks of a machine's executions.
+    pub fn script(&self, machine: &str, script: Script) {
+        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        scripts.insert(machine.to_owned(), script);
+    }
+
+    /// Connects a client.
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub fn client(&self) -> Result<Client, String> {
+        let stream = TcpStream::connect(self.address).map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(|error| error.to_string())?;
+        Ok(Client {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// Ends the server.
+    pub fn stop(self) {
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+async fn accept(listener: Arc<TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn answering(scripts: Scripts) -> Answering {
+    Arc::new(move |facts: &ExecutionFacts| {
+        let machine = facts.machine_arn.rsplit(':').next()?;
+        let machine = machine.split('/').next()?;
+        let scripts = scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = scripts.get(machine)?();
+        Some(Box::new(Scripted(tasks)) as Box<dyn Answers>)
+    })
+}
+
+/// A connection that speaks the API's protocol.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Calls an operation. Returns AWS's exception name and message as the error.
+    ///
+    /// # Errors
+    /// The operation was refused, or the connection broke.
+    pub fn call(&mut self, operation: &str, request: &Value) -> Result<Map<String, Value>, String> {
+        let body = request.to_string();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AWSStepFunctions.{operation}\r\n\
+             Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let broken = |error: std::io::Error| format!("{operation}: the connection broke: {error}");
+        let stream = self.stream.get_mut();
+        stream.write_all(head.as_bytes()).map_err(broken)?;
+        stream.write_all(body.as_bytes()).map_err(broken)?;
+        let mut status = String::new();
+        self.stream.read_line(&mut status).map_err(broken)?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).map_err(broken)?;
+            let line = line.trim().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).map_err(broken)?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|error| format!("{operation}: {error}"))?;
+        let Value::Object(answer) = answer else {
+            return Err(format!("{operation}: the answer is no object"));
+        };
+        if status.contains(" 200 ") {
+            return Ok(answer);
+        }
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Err(format!("{operation}: {}: {}", text("__type"), text("message")))
+    }
+
+    /// Runs one execution to its end: its description and its history.
+    ///
+    /// # Errors
+    /// An operation was refused, or it did not end in time.
+    pub fn run(
+        &mut self,
+        machine: &str,
+        definition: &str,
+        machine_type: &str,
+        input: &str,
+    ) -> Result<(Map<String, Value>, Vec<Value>), String> {
+        let created = self.call(
+            "CreateStateMachine",
+            &json!({
+                "name": machine,
+                "definition": definition,
+                "roleArn": format!("arn:aws:iam::{ACCOUNT}:role/sfn-role"),
+                "type": machine_type,
+            }),
+        )?;
+        let start = json!({ "stateMachineArn": created.get("stateMachineArn"), "input": input });
+        if machine_type == "EXPRESS" {
+            return Ok((self.call("StartSyncExecution", &start)?, Vec::new()));
+        }
+        let started = self.call("StartExecution", &start)?;
+        let arn = json!({ "executionArn": started.get("executionArn") });
+        let deadline = Instant::now() + PATIENCE;
+        let described = loop {
+            let described = self.call("DescribeExecution", &arn)?;
+            if described.get("status") != Some(&json!("RUNNING")) {
+                break described;
+            }
+            if deadline < Instant::now() {
+                return Err("the execution did not end in time".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let mut events = Vec::new();
+        let mut page = json!({ "executionArn": started.get("executionArn"), "maxResults": 1000 });
+        loop {
+            let mut answer = self.call("GetExecutionHistory", &page)?;
+            if let Some(Value::Array(more)) = answer.remove("events") {
+                events.extend(more);
+            }
+            match answer.remove("nextToken") {
+                Some(token) => page["nextToken"] = token,
+                None => return Ok((described, events)),
+            }
+        }
+    }
+}
