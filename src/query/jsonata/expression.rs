@@ -148,4 +148,6 @@ pub fn unexpected_type(expression: &Expression, location: &str, expected: &str, 
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
