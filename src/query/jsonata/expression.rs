@@ -11,8 +11,9 @@ use crate::query::error::QueryError;
 use crate::query::jsonata::lens::Lens;
 use crate::query::jsonata::lens::Outcome;
 use crate::query::jsonata::limits;
+use crate::query::jsonata::message;
 use crate::query::jsonata::quick::Quick;
-use crate::query::jsonata::survey::survey;
+use crate::query::jsonata::survey;
 
 /// A compiled JSONata expression.
 #[derive(Clone)]
@@ -62,12 +63,20 @@ impl Expression {
         let expression = jlens_core::Expression::compile(inner).map_err(|error| {
             vec![CompileError {
                 code: "INVALID_JSONATA_EXPRESSION",
-                message: error.message(),
+                message: message::as_reference(&error, 0, &[]).message(),
                 location: String::new(),
                 offset: error.span().map(|span| start + span.start.min(inner.len())),
             }]
         })?;
-        let mut survey = survey(expression.ast(), scope);
+        if let Some((message, offset)) = survey::later_operator(&expression.ast().root) {
+            return Err(vec![CompileError {
+                code: "INVALID_JSONATA_EXPRESSION",
+                message,
+                location: String::new(),
+                offset: Some(start + offset),
+            }]);
+        }
+        let mut survey = survey::survey(expression.ast(), scope);
         if !survey.refused.is_empty() {
             for refused in &mut survey.refused {
                 refused.offset = refused.offset.map(|offset| start + offset);
@@ -138,5 +147,7 @@ pub fn unexpected_type(expression: &Expression, location: &str, expected: &str, 
     limits::unexpected(expression.text(), location, expected, actual, &value.to_string())
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,11 @@
 //! The functions that Step Functions adds to JSONata, and those that it changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::alphabet;
@@ -29,6 +32,24 @@ const PURE: [(&str, &str, Implementation); 6] = [
     ("partition", "<an:a>", partition),
     ("range", "<nnn:x>", range),
 ];
+
+/// Built-in functions that neither the engine's clock nor its bounds stop. Each stands behind a lambda that asks a
+/// function of ours first whether the call is bearable; the built-in one itself is then named `$__NAME`.
+const GUARDED: [(&str, &str, Implementation); 2] = [
+    (
+        "distinct",
+        "function($x)<x:x>{($__distinct_fits($x); $__distinct($x))}",
+        distinct_fits,
+    ),
+    (
+        "replace",
+        "function($s, $p, $r, $n)<s-(sf)(sf)n?:s>{($__replace_fits($s, $p, $r, $n); $__replace($s, $p, $r, $n))}",
+        replace_fits,
+    ),
+];
+
+/// The most work of `$distinct`, in comparisons of short values.
+const COMPARISONS: usize = 100_000_000;
 
 /// Functions that draw from the execution's chance.
 const DRAWING: [&str; 2] = ["random", "uuid"];
@@ -58,7 +79,9 @@ pub(super) fn takes_context(name: &str, given: usize) -> bool {
         .is_some_and(|function| {
             let signature = &function.signature;
             let optional = signature.matches('?').count();
-            signature.contains('-') && given + optional < function.params.len()
+            // An object may pass for the context of these, whatever the arguments are.
+            let takes_object = signature.starts_with("<o-") && given < function.params.len();
+            takes_object || signature.contains('-') && given + optional < function.params.len()
         })
 }
 
@@ -80,8 +103,71 @@ pub(super) fn pure<'n>(names: impl Iterator<Item = &'n str>) -> Bindings {
         {
             bindings = bindings.function(name, function.without_input());
         }
+        if let Some((_, _, fits)) = GUARDED.iter().find(|(guarded, ..)| *guarded == name) {
+            let function = HostFunction::new(1, |given, _| fits(given));
+            bindings = bindings.function(format!("__{name}_fits"), function.without_input());
+        }
     }
     bindings
+}
+
+/// What functions of ours may still make in an evaluation, in values: the engine bounds one array, not all of them.
+pub(super) struct Budget(AtomicUsize);
+
+impl Budget {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(limits::VALUES)))
+    }
+
+    fn spend(&self, n_values: usize) -> Result<(), Error> {
+        let left = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(n_values));
+        left.map(drop).map_err(|_| limits::too_much())
+    }
+}
+
+/// Tells whether `name` is a function that may make more than it is given.
+pub(super) fn makes_values(name: &str) -> bool {
+    ["pad", "partition", "range"].contains(&name)
+}
+
+/// Binds functions among `names` anew, so that all their calls spend from one budget.
+pub(super) fn with_budget(bindings: Bindings, names: &[String], budget: &Arc<Budget>) -> Bindings {
+    let mut bindings = bindings;
+    for (name, signature, implementation) in PURE {
+        if !makes_values(name) || !names.iter().any(|known| known == name) {
+            continue;
+        }
+        let budget = budget.clone();
+        let function = HostFunction::with_signature(signature, move |given, _| {
+            let made = implementation(given)?;
+            budget.spend(match &made {
+                Some(Value::Array(items)) => {
+                    let inner = items.iter().filter_map(Value::as_array);
+                    inner.fold(items.len(), |sum, inner| sum + inner.len())
+                }
+                Some(Value::String(text)) => text.len() / 32,
+                _ => 0,
+            })?;
+            Ok(made)
+        });
+        if let Ok(function) = function {
+            bindings = bindings.function(name, function.without_input());
+        }
+    }
+    bindings
+}
+
+/// Returns the text that puts guards before those functions among `names` that need one.
+pub(super) fn guards(names: &[String]) -> String {
+    let mut text = String::new();
+    for (name, lambda, _) in GUARDED {
+        if names.iter().any(|known| known == name) {
+            text += &format!("$__{name} := ${name};\n${name} := {lambda};\n");
+        }
+    }
+    text
 }
 
 /// Adds `$random` and `$uuid`.
@@ -149,6 +235,42 @@ fn hash(given: &Given) -> Result<Option<Value>, Error> {
         hex.extend([byte >> 4, byte & 15].map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0')));
     }
     Ok(Some(Value::from(hex)))
+}
+
+/// Tells whether `$distinct` ends in time: it compares each item with each different one before it.
+fn distinct_fits(given: &Given) -> Result<Option<Value>, Error> {
+    let Some(Some(Value::Array(items))) = given.first() else {
+        return Ok(None);
+    };
+    let mut different = BTreeSet::new();
+    let mut work = 0;
+    for item in items {
+        let text = item.to_string();
+        work += different.len() * (1 + text.len() / 8);
+        if work > COMPARISONS {
+            return Err(limits::too_long());
+        }
+        different.insert(text);
+    }
+    Ok(None)
+}
+
+/// Tells whether the text is bearable that `$replace` makes of three texts.
+fn replace_fits(given: &Given) -> Result<Option<Value>, Error> {
+    let (Some(text), Some(pattern), Some(by)) = (text(given, 0), text(given, 1), text(given, 2)) else {
+        return Ok(None);
+    };
+    if by.len() > pattern.len() && !pattern.is_empty() {
+        let at_most = number(given, 3).map_or(usize::MAX, |limit| limit.ceil() as usize);
+        let found = text.matches(pattern).take(at_most).count();
+        let made = found
+            .saturating_mul(by.len() - pattern.len())
+            .saturating_add(text.len());
+        if made > limits::TEXT {
+            return Err(limits::too_much());
+        }
+    }
+    Ok(None)
 }
 
 /// `$parse(text)`.

@@ -21,7 +21,18 @@ const MARKS: [(&str, &str); 3] = [
     ("\u{1}NaN\u{1}", "NaN"),
 ];
 
-/// An arithmetic operator in the text of an expression.
+/// What a rewritten expression begins with: texts of such numbers are refused, and `$parseInteger` gives NaN.
+pub(super) const PRELUDE: &str = "$__string := $string;
+$string := function($value, $pretty)<x-b?:s>{($__finite($value); $__string($value, $pretty))};
+$__concat := function($left, $right){$string($left) & $string($right)};
+$__parseInteger := $parseInteger;
+$parseInteger := function($text, $picture)<s-s:n>{$__number($__parseInteger($text, $picture))};
+";
+
+/// The reference's code for a text of a number that is not finite.
+pub(super) const NO_TEXT: &str = "D3001";
+
+/// An operator that makes or writes numbers, in the text of an expression.
 #[derive(Clone, Copy)]
 pub(super) struct Operator {
     /// The operator itself.
@@ -32,7 +43,7 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Finds the operator of a node, if it is arithmetic.
+    /// Finds the operator of a node, if it makes or writes numbers.
     pub(super) fn of(op: BinaryOp, node: &Node) -> Option<Self> {
         let symbol = match op {
             BinaryOp::Add => '+',
@@ -40,6 +51,7 @@ impl Operator {
             BinaryOp::Mul => '*',
             BinaryOp::Div => '/',
             BinaryOp::Mod => '%',
+            BinaryOp::Concat => '&',
             _ => return None,
         };
         Some(Self {
@@ -56,6 +68,7 @@ impl Operator {
             '-' => "__subtract",
             '*' => "__multiply",
             '/' => "__divide",
+            '&' => "__concat",
             _ => "__modulo",
         }
     }
@@ -104,9 +117,21 @@ pub(super) fn rewrite(source: &str, operators: &[Operator]) -> String {
 
 /// Binds the functions that a rewritten expression calls.
 pub(super) fn bind(bindings: Bindings, operators: &[Operator]) -> Bindings {
-    let mut bindings = bindings;
+    let finite = HostFunction::new(1, |given, _| match given.first() {
+        Some(Some(value)) if is_mark(value) => Err(Error::new(NO_TEXT)),
+        Some(Some(value)) if holds_mark(value) => Err(Error::new(OUT_OF_RANGE).with("value", Value::Null)),
+        _ => Ok(None),
+    });
+    let number = HostFunction::new(1, |given, _| match given.first() {
+        Some(Some(Value::Null)) => Ok(Some(Value::from(MARKS[2].0))),
+        Some(given) => Ok(given.clone()),
+        None => Ok(None),
+    });
+    let mut bindings = bindings
+        .function("__finite", finite.without_input())
+        .function("__number", number.without_input());
     for operator in operators.iter().copied() {
-        if bindings.get_function(operator.function()).is_some() {
+        if operator.symbol == '&' || bindings.get_function(operator.function()).is_some() {
             continue;
         }
         let function = HostFunction::new(2, move |given, _| {
@@ -138,6 +163,18 @@ pub(super) fn bind(bindings: Bindings, operators: &[Operator]) -> Bindings {
         bindings = bindings.function(operator.function(), function.without_input());
     }
     bindings
+}
+
+fn is_mark(value: &Value) -> bool {
+    MARKS.iter().any(|(mark, _)| value == mark)
+}
+
+fn holds_mark(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_mark),
+        Value::Object(fields) => fields.values().any(holds_mark),
+        other => is_mark(other),
+    }
 }
 
 /// Turns marks into AWS's texts. Returns false if a mark became part of something else.

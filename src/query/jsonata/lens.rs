@@ -1,5 +1,6 @@
 //! An expression compiled for the engine.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,16 +19,22 @@ use crate::model::timestamp::Timestamp;
 use crate::query::env::ContextForm;
 use crate::query::env::Env;
 use crate::query::jsonata::functions;
+use crate::query::jsonata::functions::Budget;
 use crate::query::jsonata::infinity;
 use crate::query::jsonata::infinity::OUT_OF_RANGE;
 use crate::query::jsonata::infinity::Operator;
 use crate::query::jsonata::limits;
+use crate::query::jsonata::message;
 use crate::query::jsonata::result::Writer;
 use crate::query::jsonata::source;
 use crate::query::jsonata::source::Nothing;
 use crate::query::jsonata::source::Root;
 use crate::query::jsonata::source::Table;
+use crate::query::jsonata::survey::Operand;
 use crate::query::jsonata::survey::Survey;
+
+/// Ends what begins with a prelude or guards.
+const END: &str = "\n)";
 
 /// An expression compiled for the engine.
 pub(super) struct Lens {
@@ -35,6 +42,8 @@ pub(super) struct Lens {
     /// The expression behind a prelude that binds what it reads from a borrowed input. Only an expression that does
     /// not read its context can be run so, as it would see that input there.
     behind_prelude: Option<jlens_core::Expression>,
+    /// As `direct`, with guards before functions that need one.
+    guarded: Option<jlens_core::Expression>,
     reads: Reads,
     names: Vec<String>,
     /// Per name: it is a function, unless a workflow variable hides it.
@@ -43,10 +52,11 @@ pub(super) struct Lens {
     draws: bool,
     shuffles: bool,
     tells_time: bool,
-    compares_all: bool,
+    makes_values: bool,
     divides: bool,
     /// Where a number may come out that is not finite.
     operators: Vec<Operator>,
+    operands: Vec<Operand>,
 }
 
 /// What came of an evaluation.
@@ -74,14 +84,17 @@ impl Lens {
             reads: direct.reads_with(&bindings),
             draws: names.iter().any(|name| functions::draws(name)),
             shuffles: names_any(&["shuffle"]),
-            compares_all: names_any(&["distinct"]),
+            makes_values: names.iter().any(|name| functions::makes_values(name)),
             tells_time: names_any(&["now", "millis", "toMillis"]),
             divides: survey
                 .operators
                 .iter()
-                .any(|operator| matches!(operator.symbol, '/' | '%')),
+                .any(|operator| matches!(operator.symbol, '/' | '%'))
+                || names_any(&["parseInteger"]),
             operators: survey.operators.clone(),
+            operands: survey.operands.clone(),
             behind_prelude: None,
+            guarded: None,
             direct,
             names,
             is_function,
@@ -96,7 +109,17 @@ impl Lens {
         if !reads_context {
             lens.behind_prelude = jlens_core::Expression::compile(&lens.with_prelude(lens.direct.source())).ok();
         }
+        lens.guarded = lens.behind_guards(lens.direct.source(), &lens.names);
         lens
+    }
+
+    /// Compiles an expression with guards before those functions among `names` that need one.
+    fn behind_guards(&self, source: &str, names: &[String]) -> Option<jlens_core::Expression> {
+        let guards = functions::guards(names);
+        if guards.is_empty() {
+            return None;
+        }
+        jlens_core::Expression::compile(&format!("({guards}{source}{END}")).ok()
     }
 
     /// Puts an expression behind the prelude.
@@ -107,21 +130,36 @@ impl Lens {
                 text += &format!("${name} := {};\n", source::variable_field(position));
             }
         }
-        text + source + "\n)"
+        text + &functions::guards(&self.names) + source + END
     }
 
     /// Evaluates. Chance is drawn from `env` once, however often the engine runs.
     pub(super) fn evaluate(&self, env: &Env<'_>) -> Result<Outcome, Error> {
         let held = self.hold(env);
         let start = env.entropy.borrow().clone();
-        match self.run(self.behind_prelude.as_ref(), &self.direct, env, &held, true) {
+        let (prelude, direct) = self.forms(&held);
+        let mut outcome = self.run(prelude, &direct, env, &held, true);
+        let mut ran = prelude.unwrap_or(&direct);
+        // A call whose arguments do not fit takes its context instead. At the top there is none, behind the prelude
+        // there is one.
+        if prelude.is_some() && matches!(&outcome, Err(error) if error.code() == "T0411") {
+            env.entropy.replace(start.clone());
+            outcome = self.run(None, &direct, env, &held, true);
+            ran = &direct;
+        }
+        let origin = match ran.source().len() - self.direct.source().len() {
+            0 => 0,
+            around => around - END.len(),
+        };
+        match outcome {
             Ok((Some(value), nulls)) if nulls > 0 && self.divides => {
-                Ok(Outcome::Value(self.with_infinities(env, &held, start).unwrap_or(value)))
+                let named = self.with_infinities(env, &held, start).ok().flatten();
+                Ok(Outcome::Value(named.unwrap_or(value)))
             }
             Ok((Some(value), _)) => Ok(Outcome::Value(value)),
             Ok((None, _)) => {
                 let question = format!("$type((\n{}\n))", self.direct.source());
-                let kind = self.again(env, &held, start, &question);
+                let kind = self.again(env, &held, start, &question).ok().flatten();
                 let is_function = matches!(kind, Some(Value::String(kind)) if kind == "function");
                 Ok(if is_function {
                     Outcome::Function
@@ -129,18 +167,38 @@ impl Lens {
                     Outcome::Undefined
                 })
             }
-            Err(error) if error.code() == OUT_OF_RANGE => {
-                self.with_infinities(env, &held, start).map(Outcome::Value).ok_or(error)
-            }
-            Err(error) => Err(error),
+            Err(error) if error.code() == OUT_OF_RANGE => match self.with_infinities(env, &held, start) {
+                Ok(Some(value)) => Ok(Outcome::Value(value)),
+                Err(error) if error.code() == infinity::NO_TEXT => Err(error),
+                _ => Err(message::as_reference(&error, origin, &self.operands)),
+            },
+            Err(error) => Err(message::as_reference(&error, origin, &self.operands)),
         }
     }
 
+    /// Returns the forms of the expression that fit what is held: behind the prelude, if that can be, and direct.
+    fn forms(&self, held: &Held<'_>) -> (Option<&jlens_core::Expression>, Cow<'_, jlens_core::Expression>) {
+        let compiled = Cow::Borrowed(self.guarded.as_ref().unwrap_or(&self.direct));
+        if !held.hides_function {
+            return (self.behind_prelude.as_ref(), compiled);
+        }
+        // A guard would hide the variable in its turn.
+        let visible = self
+            .names
+            .iter()
+            .zip(&held.variables)
+            .filter(|(_, value)| value.is_none());
+        let visible: Vec<String> = visible.map(|(name, _)| name.clone()).collect();
+        let guarded = self.behind_guards(self.direct.source(), &visible);
+        (None, guarded.map_or(Cow::Borrowed(&self.direct), Cow::Owned))
+    }
+
     /// Evaluates once more with operators that give infinities, as JSONata's do and the engine's do not.
-    fn with_infinities(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy) -> Option<Value> {
+    fn with_infinities(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy) -> Result<Option<Value>, Error> {
         let text = infinity::rewrite(self.direct.source(), &self.operators);
-        let mut value = self.again(env, held, start, &text)?;
-        infinity::name(&mut value).then_some(value)
+        let text = format!("({}{text}{END}", infinity::PRELUDE);
+        let found = self.again(env, held, start, &text)?;
+        Ok(found.and_then(|mut value| infinity::name(&mut value).then_some(value)))
     }
 
     fn hold<'e>(&self, env: &'e Env<'_>) -> Held<'e> {
@@ -192,7 +250,7 @@ impl Lens {
         held: &Held<'_>,
         first: bool,
     ) -> Result<(Option<Value>, usize), Error> {
-        let mut options = limits::options(self.compares_all);
+        let mut options = limits::options();
         if self.tells_time {
             options = options.now(entered(env));
         }
@@ -205,10 +263,14 @@ impl Lens {
             .draws
             .then(|| functions::with_chance(self.bindings.clone(), &chance));
         let bindings = drawing.as_ref().unwrap_or(&self.bindings);
+        let spending = self
+            .makes_values
+            .then(|| functions::with_budget(bindings.clone(), &self.names, &Budget::new()));
+        let bindings = spending.as_ref().unwrap_or(bindings);
         let infinite = (!first).then(|| infinity::bind(bindings.clone(), &self.operators));
         let bindings = infinite.as_ref().unwrap_or(bindings);
         let outcome = match behind_prelude {
-            Some(expression) if !held.hides_function => {
+            Some(expression) => {
                 let variables = held
                     .variables
                     .iter()
@@ -269,16 +331,19 @@ impl Lens {
     }
 
     /// Evaluates another expression with the same names and the same chance.
-    fn again(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy, source: &str) -> Option<Value> {
+    fn again(&self, env: &Env<'_>, held: &Held<'_>, start: Entropy, source: &str) -> Result<Option<Value>, Error> {
         let prelude = match &self.behind_prelude {
-            Some(_) => Some(jlens_core::Expression::compile(&self.with_prelude(source)).ok()?),
-            None => None,
+            Some(_) if !held.hides_function => Some(jlens_core::Expression::compile(&self.with_prelude(source))?),
+            _ => None,
         };
-        let direct = jlens_core::Expression::compile(source).ok()?;
+        let direct = match self.behind_guards(source, &self.names) {
+            Some(guarded) if !held.hides_function => guarded,
+            _ => jlens_core::Expression::compile(source)?,
+        };
         let now = env.entropy.replace(start);
         let found = self.run(prelude.as_ref(), &direct, env, held, false);
         env.entropy.replace(now);
-        found.ok()?.0
+        Ok(found?.0)
     }
 }
 

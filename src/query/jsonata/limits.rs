@@ -8,17 +8,18 @@ use jlens_core::Options;
 
 use crate::model::entropy::Entropy;
 use crate::query::error::QueryError;
+use crate::query::jsonata::message;
 
 /// The most levels that the text of an expression may nest where it is evaluated; measured between 99 and 101.
 pub(super) const NESTING: usize = 100;
 /// The most items of an array: `[1..873782]` is the largest that AWS was seen to hold.
 pub(super) const ITEMS: usize = 873_782;
-/// The most items of an array where `$distinct` is called, which compares each with each and cannot be stopped.
-const DISTINCT_ITEMS: usize = 50_000;
 /// The most items of `$range`, between 200,000 (accepted) and 500,000 (refused).
 pub(super) const RANGE_ITEMS: usize = 436_891;
 /// The most bytes of a text: 2^22 characters are accepted, 2^23 refused.
-const TEXT: usize = (1 << 23) - 1;
+pub(super) const TEXT: usize = (1 << 23) - 1;
+/// The most values that functions of ours make in one evaluation: ten times the largest array.
+pub(super) const VALUES: usize = 10 * RANGE_ITEMS;
 /// The most bytes of a result, or of the arguments of a function of ours.
 const RESULT: usize = 1 << 24;
 /// Levels of evaluation, of which a call of a function takes about five.
@@ -35,20 +36,28 @@ const INTERNAL: &str = "internal";
 /// The code by which the engine, and functions of ours, report too much memory.
 const SIZE: &str = "U1001";
 
+/// The code by which the engine, and functions of ours, report too much time.
+const LONG: &str = "D1012";
+
 /// Returns the engine's options, without clock and seed.
-pub(super) fn options(compares_all: bool) -> Options {
+pub(super) fn options() -> Options {
     Options::new()
         .max_depth(DEPTH)
         .max_steps(STEPS)
         .timeout(TIME)
         .max_string_length(TEXT)
-        .max_array_length(if compares_all { DISTINCT_ITEMS } else { ITEMS })
+        .max_array_length(ITEMS)
         .max_result_size(RESULT)
 }
 
 /// The error of a function of ours that would hold too much.
 pub(super) fn too_much() -> Error {
     Error::new(SIZE).with("message", "too much memory")
+}
+
+/// The error of a call that would take too long.
+pub(super) fn too_long() -> Error {
+    Error::new(LONG)
 }
 
 /// The error of a function of ours that AWS would report without a code.
@@ -101,7 +110,7 @@ pub(super) fn thrown(text: &str, location: &str, error: &Error, chance: &RefCell
         "D1011" => return too_deep(text, location),
         SIZE if error.message().contains("nested") => return too_deep(text, location),
         SIZE => ": Expression evaluation memory limit exceeded: Check for excessive memory usage".to_owned(),
-        "D1012" | "U1003" | "U1006" => ": Expression evaluation timeout: Check for infinite loop".to_owned(),
+        LONG | "U1003" | "U1006" => ": Expression evaluation timeout: Check for infinite loop".to_owned(),
         INTERNAL => {
             let id = chance.borrow_mut().uuid();
             return about(
@@ -111,7 +120,7 @@ pub(super) fn thrown(text: &str, location: &str, error: &Error, chance: &RefCell
             );
         }
         NO_CODE => format!(": {}", error.message()),
-        code => format!(". {code}: {}", error.message()),
+        code => format!(". {code}: {}", message::sentence(error)),
     };
     about(text, location, &format!("threw an error during evaluation{rest}"))
 }

@@ -3,13 +3,14 @@
 //! `expression` is the door. `survey` reads the syntax tree once, when an expression is compiled; `quick` answers the
 //! common small expressions without the engine; `lens` runs the engine over borrowed payloads (`source`) and writes
 //! what it gives (`result`); `functions` holds what AWS adds to the language; `limits` holds its bounds and
-//! sentences; `infinity` gives it the infinities that the engine refuses.
+//! sentences; `message` words its errors; `infinity` gives it the infinities that the engine refuses.
 
 pub mod expression;
 mod functions;
 mod infinity;
 mod lens;
 mod limits;
+mod message;
 mod quick;
 mod result;
 mod source;

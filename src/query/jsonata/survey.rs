@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use jlens_core::Ast;
 use jlens_core::Node;
 use jlens_core::NodeKind;
+use jlens_core::ast::BinaryOp;
+use jlens_core::ast::FallbackOp;
 use jlens_core::ast::Stage;
 use jlens_core::stack::grow;
 
@@ -29,10 +31,48 @@ pub(super) struct Survey {
     pub(super) nesting: usize,
     /// The arithmetic operators.
     pub(super) operators: Vec<Operator>,
+    /// The right sides of `and` and `or`, the outer before the inner.
+    pub(super) operands: Vec<Operand>,
     /// A function may take its context as an argument.
     pub(super) takes_context: bool,
     known_names: BTreeSet<String>,
     known_variables: BTreeSet<String>,
+}
+
+/// The right side of `and` or `or`: a range of the text.
+#[derive(Clone, Copy)]
+pub(super) struct Operand {
+    pub(super) operator: &'static str,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Returns what JSONata 2.0.6 says about the first `??` or `?:`, which came with 2.1, and where it stands.
+pub(super) fn later_operator(node: &Node) -> Option<(String, usize)> {
+    grow(|| {
+        let mut first = None;
+        node.for_each_child(|child| {
+            if first.is_none() {
+                first = later_operator(child);
+            }
+        });
+        let NodeKind::Fallback { op, .. } = &node.kind else {
+            return first;
+        };
+        // The `?` passes for that of a condition; what comes next cannot start its second part.
+        let found = match op {
+            FallbackOp::Coalesce => "?",
+            FallbackOp::Default => ":",
+        };
+        let offset = node.pos.saturating_sub(1);
+        match first {
+            Some((message, earlier)) if earlier < offset => Some((message, earlier)),
+            _ => Some((
+                format!("The symbol \"{found}\" cannot be used as a unary operator"),
+                offset,
+            )),
+        }
+    })
 }
 
 /// Surveys an expression.
@@ -202,6 +242,13 @@ impl Survey {
             }
             _ => {
                 if let NodeKind::Binary { op, .. } = &node.kind {
+                    if matches!(op, BinaryOp::And | BinaryOp::Or) {
+                        self.operands.push(Operand {
+                            operator: op.symbol(),
+                            start: node.pos,
+                            end: node.span.end,
+                        });
+                    }
                     self.operators.extend(Operator::of(*op, node));
                 }
                 // Children of the other kinds, then predicates and groups, come in the order of the text.

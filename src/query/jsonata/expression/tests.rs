@@ -74,6 +74,8 @@ const DEPTH: &str = "threw an error during evaluation: Stack overflow error: Che
                      function.  Consider rewriting as tail-recursive.";
 const TIME: &str = "threw an error during evaluation: Expression evaluation timeout: Check for infinite loop";
 const TWICE: &str = "threw an error during evaluation. D1009: Multiple key definitions evaluate to same key: \"a\"";
+const NO_TEXT: &str =
+    "threw an error during evaluation. D3001: Attempting to invoke string function on Infinity or NaN";
 const NON_FUNCTION: &str = "threw an error during evaluation. T1006: Attempted to invoke a non-function";
 
 #[test]
@@ -160,6 +162,20 @@ fn expressions_give_values() {
         ("[1/0]", r#"["Infinity"]"#),
         ("{'k': 1/0, 'n': null, 'f': $count}", r#"{"k":"Infinity","n":null}"#),
         ("[2 * (3 - 1) / 0, null, 2 % 0]", r#"["Infinity",null,"NaN"]"#),
+        ("['\u{e9}\u{e9}', 1/0]", "[\"\u{e9}\u{e9}\",\"Infinity\"]"),
+        ("$parseInteger('x', '0')", r#""NaN""#),
+        // What stands behind a guard behaves as without.
+        ("$distinct($states.input.xs[0].k)", r#""a""#),
+        ("$distinct([1, 1])", "[1]"),
+        ("[1, 1] ~> $distinct()", "[1]"),
+        ("$map([[1, 1], [2, 3]], $distinct)", "[[1],[2,3]]"),
+        ("$replace('abab', 'b', 'x', 1)", r#""axab""#),
+        (
+            "$replace('abab', /b/, function($m) { $uppercase($m.match) })",
+            r#""aBaB""#,
+        ),
+        ("$states.input.s.$replace('t', 'x')", r#""xexx""#),
+        ("'abab' ~> $replace('b', 'x')", r#""axax""#),
         // Limits, from below.
         ("[1..873782] ~> $count()", "873782"),
         ("$length($pad('a', 262145))", "262145"),
@@ -214,9 +230,52 @@ fn failures_are_worded_as_aws_words_them() {
             "1/0 + 1",
             "threw an error during evaluation. D1001: Number out of range: null",
         ),
+        ("$string(1/0)", NO_TEXT),
+        ("'a' & 1/0", NO_TEXT),
+        (
+            "$string({'inf': 1/0})",
+            "threw an error during evaluation. D1001: Number out of range: null",
+        ),
+        // Numbers in sentences are JavaScript's.
+        (
+            "$sqrt(-2)",
+            "threw an error during evaluation. D3060: The sqrt function cannot be applied to a negative number: -2",
+        ),
+        (
+            "$power(-2, 1/3)",
+            "threw an error during evaluation. D3061: The power function has resulted in a value that cannot be \
+             represented as a JSON number: base=-2, exponent=0.3333333333333333",
+        ),
+        (
+            "[1..99999999]",
+            "threw an error during evaluation. D2014: The size of the sequence allocated by the range operator (..) \
+             must not exceed 1e6.  Attempted to allocate 99999999.",
+        ),
+        // jsonata-js names the operator for whatever fails on the right of `and` and `or`.
+        (
+            "$states.input.t and ('a' + 1)",
+            "threw an error during evaluation. T2001: The left side of the \"and\" operator must evaluate to a number",
+        ),
+        (
+            "($x := false; $x or (1 = 1 and $trim(1)))",
+            "threw an error during evaluation. T0410: Argument 1 of function \"or\" does not match function signature",
+        ),
+        (
+            "$distinct(1, 2)",
+            "threw an error during evaluation. T0410: Argument 2 of function \"distinct\" does not match function \
+             signature",
+        ),
+        // There is no context to take the place of a missing argument.
+        ("$fromMillis('x')", "returned nothing (undefined)."),
+        ("$replace('a', 'b', 2)", "returned nothing (undefined)."),
+        ("$sift($string)", "returned nothing (undefined)."),
         ("{'a': 1, 'a': 2}", TWICE),
         ("[1..873783] ~> $count()", MEMORY),
-        ("$distinct([1..800000])", MEMORY),
+        ("$distinct([1..800000])", TIME),
+        ("$distinct([1..40000].{'a': $})", TIME),
+        ("$replace($pad('a', 200000, 'a'), 'a', $pad('b', 200000, 'b'))", MEMORY),
+        ("$map([1..100], function($v) { $range(0, 400000, 1) })", MEMORY),
+        ("$map([1..100], function($v) { $partition([1..100000], 1) })", MEMORY),
         ("$range(1,500000,1)", MEMORY),
         ("$range(0,1e300,1)", MEMORY),
         ("$pad('a', 262146)", MEMORY),
@@ -307,6 +366,17 @@ fn creation_refuses_what_aws_refuses() {
             "String literal must be terminated by a matching quote",
         ),
         ("1 +", "Unexpected end of expression"),
+        // JSONata 2.1 brought these.
+        ("$x ?? 1", r#"The symbol "?" cannot be used as a unary operator"#),
+        ("$x ?: 1", r#"The symbol ":" cannot be used as a unary operator"#),
+        (
+            "$f($x ?: 1) ?? phone",
+            r#"The symbol ":" cannot be used as a unary operator"#,
+        ),
+        (
+            "$x.7",
+            "The literal value 7 cannot be used as a step within a path expression",
+        ),
         ("$x :=", "Unexpected end of expression"),
         ("", "Unexpected end of expression"),
         (r#"{"a":}"#, r#"The symbol "}" cannot be used as a unary operator"#),
