@@ -79,7 +79,7 @@ impl<'a> Matcher<'a> {
         }
         match (expected, actual) {
             (Value::Object(_) | Value::Array(_), Value::String(text)) => match serde_json::from_str::<Value>(text) {
-                Ok(parsed) if self.exact && parsed.to_string() != *text => {
+                Ok(parsed) if self.exact && !is_compact(text, &parsed) => {
                     Some(format!("{path}: not compact: {}", short(actual)))
                 }
                 Ok(parsed @ (Value::Object(_) | Value::Array(_))) => self.diff(expected, &parsed, path),
@@ -217,6 +217,11 @@ impl<'a> Matcher<'a> {
         }
         true
     }
+}
+
+fn is_compact(text: &str, parsed: &Value) -> bool {
+    let compact = parsed.to_string();
+    compact == text
 }
 
 fn is_match(pattern: &str, text: &str) -> bool {
