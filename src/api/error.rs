@@ -16,7 +16,7 @@ pub struct ApiError {
     /// The outward message.
     pub message: String,
     /// More members, for example `reason`.
-    pub members: Map<String, Value>,
+    pub members: Box<Map<String, Value>>,
     /// What happened here; never sent.
     pub source: Option<String>,
 }
@@ -31,7 +31,7 @@ impl ApiError {
             name,
             status: 400,
             message: message.into(),
-            members: Map::new(),
+            members: Box::default(),
             source: None,
         }
     }
@@ -68,7 +68,7 @@ impl ApiError {
             Value::from(format!("com.amazonaws.swf.service.v2.model#{}", self.name)),
         );
         body.insert("message".to_owned(), Value::from(self.message.as_str()));
-        body.extend(self.members.clone());
+        body.extend((*self.members).clone());
         Value::Object(body)
     }
 }

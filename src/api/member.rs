@@ -42,7 +42,7 @@ pub enum Shape {
         /// Most.
         max: usize,
         /// What each is.
-        item: &'static Shape,
+        item: &'static Self,
     },
     /// A structure, by its name in the service's model.
     Object {

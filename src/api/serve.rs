@@ -55,13 +55,10 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(_) => {
-                // Out of file descriptors, most likely: those that are open must end first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+        let Ok(stream) = stream else {
+            // Out of file descriptors, most likely: those that are open must end first.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
         };
         let api = Arc::clone(&api);
         let service = service_fn(move |request| {

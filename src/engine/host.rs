@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -303,9 +304,9 @@ impl Host {
         work: &mut VecDeque<After>,
     ) -> Result<(), Refused> {
         let mut shard = self.shard(id);
-        if !shard.live.contains_key(&id) {
+        if let Entry::Vacant(place) = shard.live.entry(id) {
             let (live, after) = self.load(id)?;
-            shard.live.insert(id, live);
+            place.insert(live);
             work.extend(after);
         }
         self.step_live(&mut shard, id, kind, ack, work)

@@ -217,7 +217,7 @@ fn job_response(described: &Value, parse_data: bool) -> Value {
             ("input" | "output", Value::String(text)) if parse_data => {
                 serde_json::from_str(text).unwrap_or_else(|_| value.clone())
             }
-            (_, value) => rename(value, |name| pascal(name)),
+            (_, value) => rename(value, pascal),
         };
         response.insert(pascal(name), value);
     }
