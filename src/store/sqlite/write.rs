@@ -89,6 +89,7 @@ pub(super) fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Batch
         if stopped.is_none()
             && let Err(error) = commit(&mut connection, &group)
         {
+            eprintln!("error: a commit failed, the store stops: {error}");
             stopped = Some(StoreError::Stopped(error.to_string().into()));
         }
         for batch in group {
