@@ -90,7 +90,9 @@ fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Ve
     ))?;
     let mut rows = statement.query(params![chunk_id(execution, low), chunk_id(execution, high)])?;
     let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
+    while page.len() < query.limit
+        && let Some(row) = rows.next()?
+    {
         let text = row.get_ref(0)?.as_str()?;
         let mut events: Vec<Value> = serde_json::from_str(text)
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
@@ -104,11 +106,8 @@ fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Ve
             } else {
                 id < query.from
             };
-            if !is_before {
+            if !is_before && page.len() < query.limit {
                 page.push(event);
-            }
-            if page.len() == query.limit {
-                return Ok(page);
             }
         }
     }
@@ -141,13 +140,12 @@ fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Arc<
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(rusqlite::params_from_iter(values))?;
     let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
+    while page.len() < query.limit
+        && let Some(row) = rows.next()?
+    {
         let record = record(row)?;
         if query.admits(&record) {
             page.push(Arc::new(record));
-        }
-        if page.len() == query.limit {
-            break;
         }
     }
     Ok(page)
@@ -173,6 +171,14 @@ fn load(connection: &Connection, id: ExecutionId) -> rusqlite::Result<Option<Loa
             |row| row.get(0),
         )?
         .collect::<rusqlite::Result<Vec<String>>>()?;
+    if after + journal.len() as u64 != record.version {
+        let what = format!("execution {id} lacks rows of its journal");
+        return Err(rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Text,
+            what.into(),
+        ));
+    }
     Ok(Some(Loaded {
         record: Arc::new(record),
         snapshot: snapshot.map(|(_, state)| state),
@@ -189,12 +195,9 @@ impl Store for SqliteStore {
     fn submit(&self, batch: Vec<Change>, done: Done) {
         let batch = Batch::new(batch, done);
         self.n_queued.fetch_add(1, Ordering::Relaxed);
-        let refused = match &self.queue {
-            Some(queue) => queue.send(batch).err().map(|error| error.0),
-            None => Some(batch),
-        };
-        if let Some(batch) = refused {
-            batch.refuse(StoreError::Stopped("its writer has ended".into()));
+        // A batch that is not taken says so itself.
+        if let Some(queue) = &self.queue {
+            let _ = queue.send(batch);
         }
     }
 
