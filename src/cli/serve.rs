@@ -127,16 +127,21 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     crate::cli::error::tell(&format!("stepfn serves http://{address}\n"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
     let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
-    tokio::select! {
-        _ = interrupts.recv() => {}
-        _ = terminations.recv() => {}
-    }
+    let failure = tokio::select! {
+        _ = interrupts.recv() => None,
+        _ = terminations.recv() => None,
+        failure = host.failed() => Some(failure),
+    };
     let _ = stopper.send(true);
     for server in servers {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(10), server).await;
     }
     nursery.end_all().await;
-    Ok(())
+    match failure {
+        None => Ok(()),
+        Some(failure) => Err(CliError::internal(failure.to_string())
+            .hint("nothing that was acknowledged is lost: mend the cause and start the server again")),
+    }
 }
 
 async fn accept(listener: Arc<TcpListener>) -> std::io::Result<TcpStream> {

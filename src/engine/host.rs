@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::asl::definition::Definition;
 use crate::asl::load;
@@ -82,9 +83,11 @@ pub struct Host {
     /// Machines and activities.
     pub registry: Registry,
     /// One resource changes at a time: read, commit, show.
-    editing: tokio::sync::Mutex<()>,
+    editing: Arc<tokio::sync::Mutex<()>>,
     /// Starts with a given name take turns by name: look, commit.
-    pub(super) starting: Vec<tokio::sync::Mutex<()>>,
+    pub(super) starting: Vec<Arc<tokio::sync::Mutex<()>>>,
+    /// The first failure of the store.
+    failure: watch::Sender<Option<StoreError>>,
     chance: Mutex<Entropy>,
     next_id: AtomicU64,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
@@ -123,7 +126,8 @@ impl Host {
         let (inbox, inbox_out) = mpsc::unbounded_channel();
         let host = Self {
             shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
-            starting: (0..1024).map(|_| tokio::sync::Mutex::default()).collect(),
+            starting: (0..1024).map(|_| Arc::default()).collect(),
+            failure: watch::Sender::default(),
             clock: SharedClock::default(),
             timers: Timers::default(),
             activities: Activities::default(),
@@ -134,7 +138,7 @@ impl Host {
             messages,
             inbox,
             registry,
-            editing: tokio::sync::Mutex::default(),
+            editing: Arc::default(),
             chance: Mutex::new(Entropy::new(random_u64()?)),
             next_id: AtomicU64::new(last.0 + 1),
             definitions: Mutex::default(),
@@ -223,40 +227,74 @@ impl Host {
         Arc::clone(lock(&self.definitions).entry(hash).or_insert(definition))
     }
 
-    /// Changes resources: `decide` sees them as they are and says what changes; it is shown once it is safe.
+    /// Changes resources: `decide` sees them as they are and says what changes; it is shown once it is safe, even
+    /// when the caller does not wait for it.
     ///
     /// # Errors
     /// `decide`'s, or the store has stopped.
     pub async fn edit<T, E: From<StoreError>>(
-        &self,
+        self: &Arc<Self>,
         decide: impl FnOnce(&Registry) -> Result<(T, Vec<Edit>, Vec<Change>), E>,
     ) -> Result<T, E> {
-        let turn = self.editing.lock().await;
+        let turn = Arc::clone(&self.editing).lock_owned().await;
         let (answer, edits, mut changes) = decide(&self.registry)?;
         if edits.is_empty() && changes.is_empty() {
             return Ok(answer);
         }
         changes.extend(edits.iter().map(Edit::change));
-        self.commit(changes).await?;
-        for edit in &edits {
-            self.registry.apply(edit);
-        }
-        drop(turn);
+        let (sender, receiver) = oneshot::channel();
+        let host = Arc::clone(self);
+        // A client that hangs up ends the call: what the store has must be shown all the same.
+        self.store.submit(
+            changes,
+            Box::new(move |result| {
+                match &result {
+                    Ok(()) => edits.iter().for_each(|edit| host.registry.apply(edit)),
+                    Err(error) => host.fail(error),
+                }
+                drop(turn);
+                let _ = sender.send(result);
+            }),
+        );
+        self.answered(receiver).await?;
         Ok(answer)
     }
 
-    /// Writes changes and waits until they are safe.
-    pub(super) async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// Waits until all that was given to the store before is safe.
+    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
         let (sender, receiver) = oneshot::channel();
         self.store.submit(
-            changes,
+            Vec::new(),
             Box::new(move |result| {
                 let _ = sender.send(result);
             }),
         );
+        self.answered(receiver).await
+    }
+
+    async fn answered(&self, receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
         receiver
             .await
             .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
+    }
+
+    /// Notes that the store has failed: what is in memory is ahead of it and must not be used any more.
+    pub(super) fn fail(&self, error: &StoreError) {
+        self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            failure.get_or_insert_with(|| error.clone());
+            is_first
+        });
+    }
+
+    /// Waits until the store fails. Whoever serves must then end the process: the next one recovers.
+    pub async fn failed(&self) -> StoreError {
+        let mut failure = self.failure.subscribe();
+        let found = failure.wait_for(Option::is_some).await.map(|found| found.clone());
+        found
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| StoreError::Stopped("the host has ended".into()))
     }
 
     /// Gives an event to an execution and goes on until nothing more follows at once.
@@ -291,7 +329,12 @@ impl Host {
             shard.live.insert(id, live);
             work.extend(after);
         }
-        self.step_live(&mut shard, id, kind, ack, work)
+        let result = self.step_live(&mut shard, id, kind, ack, work);
+        if result.is_err() {
+            // It may have been loaded for nothing.
+            self.let_go(&mut shard, id);
+        }
+        result
     }
 
     /// Gives an event to an execution in memory.
@@ -305,21 +348,30 @@ impl Host {
     ) -> Result<(), Refused> {
         let live = shard.live.get_mut(&id).ok_or(Refused::NotOpen)?;
         let now = self.clock.now();
-        if matches!(kind, EventKind::TimePassed) && live.execution.next_deadline().is_none_or(|at| now < at) {
-            return Ok(());
+        if matches!(kind, EventKind::TimePassed) {
+            let deadline = live.execution.next_deadline();
+            if deadline.is_none_or(|at| now < at) {
+                // The deadline has moved, or the store's was older than the one in memory.
+                if let Some(at) = deadline {
+                    self.timers.arm(at, id);
+                }
+                self.let_go(shard, id);
+                return Ok(());
+            }
         }
         let is_kept = keeps(&live.record);
         let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
         let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);
         after.ack = ack;
         after.deadline = stepped.deadline;
+        after.turn = live.turn.take();
         if stepped.has_ended {
+            // It stays in memory until the store has its end: from the store it would come back as open.
             after.has_ended = true;
-            if let Some(live) = shard.live.remove(&id) {
-                after.waiters = live.waiters;
-                after.jobs = live.jobs;
-            }
-        } else if stepped.transition.is_some() {
+            after.waiters = std::mem::take(&mut live.waiters);
+            after.jobs = std::mem::take(&mut live.jobs);
+        }
+        if stepped.transition.is_some() {
             live.n_in_flight += 1;
             after.is_counted = true;
         }
@@ -328,13 +380,16 @@ impl Host {
             Some(transition) => {
                 let batch = vec![Change::Transition(Box::new(transition))];
                 if self.store.is_durable() {
-                    let inbox = self.inbox.clone();
+                    let host = Arc::clone(self);
                     // Under the shard's lock, so that the store sees the steps in their order.
                     self.store.submit(
                         batch,
                         Box::new(move |result| {
+                            if let Err(error) = &result {
+                                host.fail(error);
+                            }
                             after.committed(&result);
-                            let _ = inbox.send(after);
+                            let _ = host.inbox.send(after);
                         }),
                     );
                 } else {
@@ -363,8 +418,14 @@ impl Host {
         live.mocks = self.mock_tasks(&facts);
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
+            // The last beats before the crash were not written: each worker gets its whole time again.
+            live.beat(self.clock.now());
             let mut after = After::new(id, Arc::clone(&live.record), live.outstanding());
             after.is_again = true;
+            // Nobody may take it out of memory before its work is issued.
+            live.n_in_flight += 1;
+            after.is_counted = true;
+            after.deadline = live.execution.next_deadline();
             after.committed(&Ok(()));
             after
         });
@@ -425,3 +486,6 @@ fn secret(store: &dyn Store) -> Result<[u8; 32], StoreError> {
 fn random_u64() -> Result<u64, StoreError> {
     getrandom::u64().map_err(|error| StoreError::Open(error.to_string().into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! When executions must be woken: the near ones in memory, all of them in the store.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -23,8 +22,9 @@ pub(super) struct Timers {
 
 #[derive(Debug, Default)]
 struct Inner {
-    heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
-    /// Up to here the store's deadlines are in the heap.
+    /// A set, since the store's deadlines are read more than once.
+    near: BTreeSet<(Timestamp, ExecutionId)>,
+    /// Up to here the store's deadlines are in the set.
     horizon: Timestamp,
 }
 
@@ -40,8 +40,8 @@ impl Timers {
             if inner.horizon < at {
                 return;
             }
-            let is_first = inner.heap.peek().is_none_or(|Reverse((first, _))| at < *first);
-            inner.heap.push(Reverse((at, execution)));
+            let is_first = inner.near.first().is_none_or(|(first, _)| at < *first);
+            inner.near.insert((at, execution));
             is_first
         };
         if is_first {
@@ -58,20 +58,18 @@ impl Timers {
     pub(super) fn due(&self, now: Timestamp) -> Vec<ExecutionId> {
         let mut inner = self.lock();
         let mut due = Vec::new();
-        while let Some(Reverse((at, execution))) = inner.heap.peek().copied() {
-            if now < at {
-                break;
-            }
-            inner.heap.pop();
+        while let Some((at, execution)) = inner.near.first().copied()
+            && at <= now
+        {
+            inner.near.pop_first();
             due.push(execution);
         }
-        due.dedup();
         due
     }
 
     /// Returns the next deadline.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.lock().heap.peek().map(|Reverse((at, _))| *at)
+        self.lock().near.first().map(|(at, _)| *at)
     }
 
     /// Waits until an earlier deadline is noted.

@@ -6,6 +6,8 @@
 
 pub mod change;
 pub mod encode;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod memory;
 pub mod sqlite;
 
