@@ -180,6 +180,15 @@ impl Store for FakeStore {
         self.disk.due_timers(until, limit)
     }
 
+    fn old(
+        &self,
+        stopped_before: Timestamp,
+        after: ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError> {
+        self.disk.old(stopped_before, after, limit)
+    }
+
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {
         self.disk.resources(kind)
     }

@@ -187,6 +187,32 @@ fn load(connection: &Connection, id: ExecutionId) -> rusqlite::Result<Option<Loa
     }))
 }
 
+/// Numbers grow with the time of the start: whatever comes behind the first that started too late ended too late.
+fn old(
+    connection: &Connection,
+    stopped_before: Timestamp,
+    after: ExecutionId,
+    limit: usize,
+) -> rusqlite::Result<Vec<(ExecutionId, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, version, started, stopped FROM execution \
+         WHERE ?1 < id AND id < (SELECT max(id) FROM execution) ORDER BY id",
+    )?;
+    let mut rows = statement.query(params![after.0])?;
+    let mut old = Vec::new();
+    while old.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        if stopped_before.0 <= row.get::<_, i64>(2)? {
+            break;
+        }
+        if row.get::<_, Option<i64>>(3)?.is_some_and(|at| at < stopped_before.0) {
+            old.push((ExecutionId(row.get(0)?), row.get(1)?));
+        }
+    }
+    Ok(old)
+}
+
 impl Store for SqliteStore {
     fn is_durable(&self) -> bool {
         true
@@ -258,6 +284,15 @@ impl Store for SqliteStore {
                 })?
                 .collect()
         })
+    }
+
+    fn old(
+        &self,
+        stopped_before: Timestamp,
+        after: ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError> {
+        self.read(|connection| old(connection, stopped_before, after, limit))
     }
 
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {

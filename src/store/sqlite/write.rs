@@ -16,6 +16,7 @@ use crate::store::change::Change;
 use crate::store::change::Transition;
 use crate::store::encode;
 use crate::store::sqlite::open::BUSY_TIME_MAX;
+use crate::store::sqlite::schema::VERSIONS_MAX;
 use crate::store::sqlite::schema::chunk_id;
 
 /// Batches in one commit, at most.
@@ -148,6 +149,10 @@ fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> 
                     .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND key = ?2")?
                     .execute(params![kind, key])?;
             }
+            Encoded::Plain(Change::Forget {
+                execution,
+                stopped_before,
+            }) => forget(&transaction, execution.0, stopped_before.0)?,
             Encoded::Plain(Change::Transition(_)) => unreachable!("transitions are encoded by `Batch::new`"),
             Encoded::Transition {
                 transition,
@@ -158,6 +163,24 @@ fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> 
         }
     }
     transaction.commit()
+}
+
+fn forget(connection: &Connection, id: u64, stopped_before: i64) -> rusqlite::Result<()> {
+    let n_deleted = connection
+        .prepare_cached(
+            "DELETE FROM execution WHERE id = ?1 AND stopped < ?2 AND id < (SELECT max(id) FROM execution)",
+        )?
+        .execute(params![id, stopped_before])?;
+    if n_deleted == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2")?
+        .execute(params![chunk_id(id, 0), chunk_id(id, VERSIONS_MAX)])?;
+    connection
+        .prepare_cached("DELETE FROM snapshot WHERE execution = ?1")?
+        .execute(params![id])?;
+    Ok(())
 }
 
 fn write_transition(
