@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Keep everything in memory: nothing survives the server
     #[arg(long)]
     ephemeral: bool,
+    /// Delete executions this many days after their end
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_days: u32,
     /// Bind resources to local commands (TOML)
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
@@ -109,6 +112,8 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     let listener = Arc::new(listener);
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
+    let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
+    tokio::spawn(async move { retainer.retain(days).await });
     let api = Arc::new(Api {
         host: Arc::clone(&host),
     });

@@ -256,26 +256,29 @@ impl Host {
                 let _ = sender.send(result);
             }),
         );
-        self.answered(receiver).await?;
+        answered(receiver).await?;
         Ok(answer)
     }
 
     /// Waits until all that was given to the store before is safe.
-    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+    pub(super) async fn catch_up(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.commit(Vec::new()).await
+    }
+
+    /// Writes changes and waits until they are safe.
+    pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), StoreError> {
         let (sender, receiver) = oneshot::channel();
+        let host = Arc::clone(self);
         self.store.submit(
-            Vec::new(),
+            changes,
             Box::new(move |result| {
+                if let Err(error) = &result {
+                    host.fail(error);
+                }
                 let _ = sender.send(result);
             }),
         );
-        self.answered(receiver).await
-    }
-
-    async fn answered(&self, receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
+        answered(receiver).await
     }
 
     /// Notes that the store has failed: what is in memory is ahead of it and must not be used any more.
@@ -443,6 +446,12 @@ impl Host {
             shard.live.remove(&id);
         }
     }
+}
+
+async fn answered(receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
 }
 
 /// Told when an event is safe.

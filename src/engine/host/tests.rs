@@ -276,3 +276,21 @@ async fn steps_reach_the_store_in_their_order() {
     let ids: Vec<u64> = history.iter().map(|event| event["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn old_executions_are_forgotten() {
+    let store = Arc::new(FakeStore::default());
+    let host = open(&store);
+    define(&host, json!({ "S": { "Type": "Succeed" } })).await;
+    let mut records = Vec::new();
+    for number in 0..250 {
+        records.push(start(&host, &format!("n{number}")).await);
+    }
+    let is_kept = |record: &Arc<ExecutionRecord>| store.execution(record.id).unwrap().is_some();
+    host.forget(Timestamp(0)).await.unwrap();
+    assert!(records.iter().all(is_kept));
+    host.forget(host.now().plus_millis(1)).await.unwrap();
+    // The last number stays, so that it is not given again.
+    assert_eq!(records.iter().filter(|record| is_kept(record)).count(), 1);
+    assert_eq!(Arc::new(store.reopen(0)).last_execution().unwrap(), records[249].id);
+}
