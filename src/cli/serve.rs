@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// Keep everything in memory: nothing survives the server
     #[arg(long)]
     ephemeral: bool,
+    /// Delete executions this many days after their end
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_days: u32,
     /// Bind resources to local commands (TOML)
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
@@ -113,6 +116,8 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     let listener = Arc::new(listener);
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
+    let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
+    tokio::spawn(async move { retainer.retain(days).await });
     let api = Arc::new(Api {
         host: Arc::clone(&host),
     });
@@ -132,16 +137,21 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     crate::cli::error::tell(&format!("stepfn serves http://{address}\n"));
     let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
     let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
-    tokio::select! {
-        _ = interrupts.recv() => {}
-        _ = terminations.recv() => {}
-    }
+    let failure = tokio::select! {
+        _ = interrupts.recv() => None,
+        _ = terminations.recv() => None,
+        failure = host.failed() => Some(failure),
+    };
     let _ = stopper.send(true);
     for server in servers {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(10), server).await;
     }
     nursery.end_all().await;
-    Ok(())
+    match failure {
+        None => Ok(()),
+        Some(failure) => Err(CliError::internal(failure.to_string())
+            .hint("nothing that was acknowledged is lost: mend the cause and start the server again")),
+    }
 }
 
 async fn accept(listener: Arc<TcpListener>) -> std::io::Result<TcpStream> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -40,26 +41,41 @@ impl Clock {
     }
 }
 
-/// The system's clock for many threads; it never goes back.
-#[derive(Debug, Default)]
+/// The system's clock for many threads; it never goes back, and it never stands still: when the system's clock is put
+/// back, it goes on from where it was.
+#[derive(Debug)]
 pub struct SharedClock {
-    last: AtomicI64,
-    ahead_millis: AtomicI64,
+    start: Instant,
+    /// How far the system's clock was ahead of the time since `start`, at most, in microseconds.
+    ahead_micros: AtomicI64,
+}
+
+impl Default for SharedClock {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            ahead_micros: AtomicI64::new(i64::MIN),
+        }
+    }
 }
 
 impl SharedClock {
     /// Returns the time.
     pub fn now(&self) -> Timestamp {
-        let ahead = self.ahead_millis.load(Ordering::Relaxed);
-        let now = Clock::default().now().0.saturating_add(ahead);
-        Timestamp(self.last.fetch_max(now, Ordering::Relaxed).max(now))
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        // Read second: a pause between the two must not put this clock ahead.
+        self.read(since_epoch, self.start.elapsed())
     }
 
     /// Puts the clock forward to an instant.
     pub fn skip_to(&self, instant: Timestamp) {
         let missing = instant.0.saturating_sub(self.now().0);
         if 0 < missing {
-            self.ahead_millis.fetch_add(missing, Ordering::Relaxed);
+            let micros = missing.saturating_mul(1000);
+            let later = |ahead: i64| Some(ahead.saturating_add(micros));
+            let _ = self
+                .ahead_micros
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
         }
     }
 
@@ -67,6 +83,14 @@ impl SharedClock {
     pub fn until(&self, instant: Timestamp) -> Duration {
         let millis = instant.0.saturating_sub(self.now().0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
+    fn read(&self, system: Duration, elapsed: Duration) -> Timestamp {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2);
+        let (system, elapsed) = (micros(system), micros(elapsed));
+        let ahead = system - elapsed;
+        let ahead = self.ahead_micros.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+        Timestamp((ahead + elapsed) / 1000)
     }
 }
 
@@ -85,5 +109,19 @@ mod tests {
         assert!(clock.now() >= later);
         clock.skip_to(Timestamp(i64::MAX));
         assert_eq!(clock.now(), Timestamp(i64::MAX));
+    }
+
+    #[test]
+    fn the_shared_clock_goes_on_when_the_system_is_put_back() {
+        let clock = SharedClock::default();
+        let second = Duration::from_secs;
+        let read = |system, elapsed| clock.read(second(system), second(elapsed)).0;
+        assert_eq!(read(10_000, 0), 10_000_000);
+        assert_eq!(read(10_005, 5), 10_005_000);
+        // An hour back: the time goes on.
+        assert_eq!(read(10_005 - 3_600 + 1, 6), 10_006_000);
+        assert_eq!(read(10_005 - 3_600 + 60, 65), 10_065_000);
+        // A day ahead.
+        assert_eq!(read(10_070 + 86_400, 70), 96_470_000);
     }
 }

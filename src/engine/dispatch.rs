@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::StateKind;
@@ -41,6 +42,8 @@ pub(super) struct After {
     pub(super) waiters: Vec<oneshot::Sender<Arc<ExecutionRecord>>>,
     /// The work of an execution that has ended: dropping it cancels.
     pub(super) jobs: BTreeMap<TaskId, oneshot::Sender<()>>,
+    /// The turn among starts of one name: given on once the store can find the name.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
     is_safe: bool,
 }
 
@@ -57,6 +60,7 @@ impl After {
             ack: None,
             waiters: Vec::new(),
             jobs: BTreeMap::new(),
+            turn: None,
             is_safe: false,
         }
     }
@@ -64,6 +68,7 @@ impl After {
     /// The store has answered: whoever waits for the commit alone is told at once.
     pub(super) fn committed(&mut self, result: &Result<(), StoreError>) {
         self.is_safe = result.is_ok();
+        self.turn.take();
         if let Some(ack) = self.ack.take() {
             let _ = ack.send(result.clone().map(|()| Arc::clone(&self.record)));
         }
@@ -86,6 +91,7 @@ impl Host {
             for waiter in after.waiters.into_iter().chain(waiters) {
                 let _ = waiter.send(Arc::clone(&after.record));
             }
+            self.shard(id).live.remove(&id);
             self.child_ended(&after.record, work);
             return;
         }

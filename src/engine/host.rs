@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::asl::definition::Definition;
 use crate::asl::load;
@@ -87,9 +88,11 @@ pub struct Host {
     /// Machines and activities.
     pub registry: Registry,
     /// One resource changes at a time: read, commit, show.
-    editing: tokio::sync::Mutex<()>,
+    editing: Arc<tokio::sync::Mutex<()>>,
     /// Starts with a given name take turns by name: look, commit.
-    pub(super) starting: Vec<tokio::sync::Mutex<()>>,
+    pub(super) starting: Vec<Arc<tokio::sync::Mutex<()>>>,
+    /// The first failure of the store.
+    failure: watch::Sender<Option<StoreError>>,
     chance: Mutex<Entropy>,
     next_id: AtomicU64,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
@@ -133,7 +136,8 @@ impl Host {
         let (inbox, inbox_out) = mpsc::unbounded_channel();
         let host = Self {
             shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
-            starting: (0..1024).map(|_| tokio::sync::Mutex::default()).collect(),
+            starting: (0..1024).map(|_| Arc::default()).collect(),
+            failure: watch::Sender::default(),
             clock: SharedClock::default(),
             timers: Timers::default(),
             activities: Activities::default(),
@@ -145,7 +149,7 @@ impl Host {
             messages,
             inbox,
             registry,
-            editing: tokio::sync::Mutex::default(),
+            editing: Arc::default(),
             chance: Mutex::new(Entropy::new(random_u64()?)),
             next_id: AtomicU64::new(last.0 + 1),
             definitions: Mutex::default(),
@@ -241,40 +245,77 @@ impl Host {
         Arc::clone(lock(&self.definitions).entry(hash).or_insert(definition))
     }
 
-    /// Changes resources: `decide` sees them as they are and says what changes; it is shown once it is safe.
+    /// Changes resources: `decide` sees them as they are and says what changes; it is shown once it is safe, even
+    /// when the caller does not wait for it.
     ///
     /// # Errors
     /// `decide`'s, or the store has stopped.
     pub async fn edit<T, E: From<StoreError>>(
-        &self,
+        self: &Arc<Self>,
         decide: impl FnOnce(&Registry) -> Result<(T, Vec<Edit>, Vec<Change>), E>,
     ) -> Result<T, E> {
-        let turn = self.editing.lock().await;
+        let turn = Arc::clone(&self.editing).lock_owned().await;
         let (answer, edits, mut changes) = decide(&self.registry)?;
         if edits.is_empty() && changes.is_empty() {
             return Ok(answer);
         }
         changes.extend(edits.iter().map(Edit::change));
-        self.commit(changes).await?;
-        for edit in &edits {
-            self.registry.apply(edit);
-        }
-        drop(turn);
-        Ok(answer)
-    }
-
-    /// Writes changes and waits until they are safe.
-    pub(super) async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let (sender, receiver) = oneshot::channel();
+        let host = Arc::clone(self);
+        // A client that hangs up ends the call: what the store has must be shown all the same.
         self.store.submit(
             changes,
             Box::new(move |result| {
+                match &result {
+                    Ok(()) => edits.iter().for_each(|edit| host.registry.apply(edit)),
+                    Err(error) => host.fail(error),
+                }
+                drop(turn);
                 let _ = sender.send(result);
             }),
         );
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
+        answered(receiver).await?;
+        Ok(answer)
+    }
+
+    /// Waits until all that was given to the store before is safe.
+    pub(super) async fn catch_up(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.commit(Vec::new()).await
+    }
+
+    /// Writes changes and waits until they are safe.
+    pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let host = Arc::clone(self);
+        self.store.submit(
+            changes,
+            Box::new(move |result| {
+                if let Err(error) = &result {
+                    host.fail(error);
+                }
+                let _ = sender.send(result);
+            }),
+        );
+        answered(receiver).await
+    }
+
+    /// Notes that the store has failed: what is in memory is ahead of it and must not be used any more.
+    pub(super) fn fail(&self, error: &StoreError) {
+        self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            failure.get_or_insert_with(|| error.clone());
+            is_first
+        });
+    }
+
+    /// Waits until the store fails. Whoever serves must then end the process: the next one recovers.
+    pub async fn failed(&self) -> StoreError {
+        let mut failure = self.failure.subscribe();
+        let found = failure.wait_for(Option::is_some).await.map(|found| found.clone());
+        found
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| StoreError::Stopped("the host has ended".into()))
     }
 
     /// Gives an event to an execution and goes on until nothing more follows at once.
@@ -309,7 +350,12 @@ impl Host {
             place.insert(live);
             work.extend(after);
         }
-        self.step_live(&mut shard, id, kind, ack, work)
+        let result = self.step_live(&mut shard, id, kind, ack, work);
+        if result.is_err() {
+            // It may have been loaded for nothing.
+            self.let_go(&mut shard, id);
+        }
+        result
     }
 
     /// Gives an event to an execution in memory.
@@ -323,21 +369,30 @@ impl Host {
     ) -> Result<(), Refused> {
         let live = shard.live.get_mut(&id).ok_or(Refused::NotOpen)?;
         let now = self.clock.now();
-        if matches!(kind, EventKind::TimePassed) && live.execution.next_deadline().is_none_or(|at| now < at) {
-            return Ok(());
+        if matches!(kind, EventKind::TimePassed) {
+            let deadline = live.execution.next_deadline();
+            if deadline.is_none_or(|at| now < at) {
+                // The deadline has moved, or the store's was older than the one in memory.
+                if let Some(at) = deadline {
+                    self.timers.arm(at, id);
+                }
+                self.let_go(shard, id);
+                return Ok(());
+            }
         }
         let is_kept = keeps(&live.record);
         let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
         let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);
         after.ack = ack;
         after.deadline = stepped.deadline;
+        after.turn = live.turn.take();
         if stepped.has_ended {
+            // It stays in memory until the store has its end: from the store it would come back as open.
             after.has_ended = true;
-            if let Some(live) = shard.live.remove(&id) {
-                after.waiters = live.waiters;
-                after.jobs = live.jobs;
-            }
-        } else if stepped.transition.is_some() {
+            after.waiters = std::mem::take(&mut live.waiters);
+            after.jobs = std::mem::take(&mut live.jobs);
+        }
+        if stepped.transition.is_some() {
             live.n_in_flight += 1;
             after.is_counted = true;
         }
@@ -346,13 +401,16 @@ impl Host {
             Some(transition) => {
                 let batch = vec![Change::Transition(Box::new(transition))];
                 if self.store.is_durable() {
-                    let inbox = self.inbox.clone();
+                    let host = Arc::clone(self);
                     // Under the shard's lock, so that the store sees the steps in their order.
                     self.store.submit(
                         batch,
                         Box::new(move |result| {
+                            if let Err(error) = &result {
+                                host.fail(error);
+                            }
                             after.committed(&result);
-                            let _ = inbox.send(after);
+                            let _ = host.inbox.send(after);
                         }),
                     );
                 } else {
@@ -381,8 +439,14 @@ impl Host {
         live.answers = self.answers(&facts);
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
+            // The last beats before the crash were not written: each worker gets its whole time again.
+            live.beat(self.clock.now());
             let mut after = After::new(id, Arc::clone(&live.record), live.outstanding());
             after.is_again = true;
+            // Nobody may take it out of memory before its work is issued.
+            live.n_in_flight += 1;
+            after.is_counted = true;
+            after.deadline = live.execution.next_deadline();
             after.committed(&Ok(()));
             after
         });
@@ -400,6 +464,12 @@ impl Host {
             shard.live.remove(&id);
         }
     }
+}
+
+async fn answered(receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))
 }
 
 /// Told when an event is safe.
@@ -443,3 +513,6 @@ fn secret(store: &dyn Store) -> Result<[u8; 32], StoreError> {
 fn random_u64() -> Result<u64, StoreError> {
     getrandom::u64().map_err(|error| StoreError::Open(error.to_string().into()))
 }
+
+#[cfg(test)]
+mod tests;

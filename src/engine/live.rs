@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
@@ -13,6 +14,7 @@ use crate::kernel::event::EventKind;
 use crate::kernel::event::Illegal;
 use crate::kernel::event::Outbox;
 use crate::kernel::event::Status;
+use crate::kernel::event::TaskProgress;
 use crate::kernel::execution::Execution;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
@@ -42,6 +44,8 @@ pub(super) struct Live {
     pub(super) children: BTreeMap<ChildId, ExecutionId>,
     /// Who waits for its end.
     pub(super) waiters: Vec<oneshot::Sender<Arc<ExecutionRecord>>>,
+    /// The turn among starts of its name, until its first step.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
     /// Answers that replace tasks.
     pub(super) answers: Option<Box<dyn Answers>>,
     /// Events that changed nothing worth a row (heartbeats): they go with the next transition.
@@ -103,6 +107,7 @@ impl Live {
             jobs: BTreeMap::new(),
             children: BTreeMap::new(),
             waiters: Vec::new(),
+            turn: None,
             answers: None,
             unwritten: Vec::new(),
             journal_bytes: 0,
@@ -161,6 +166,19 @@ impl Live {
             deadline: deadline.filter(|_| !has_ended),
             has_ended,
         })
+    }
+
+    /// Lets every task's heartbeat begin anew: beats that were not written yet are lost in a crash.
+    pub(super) fn beat(&mut self, at: Timestamp) {
+        for command in self.outstanding() {
+            if let Command::StartTask(task) = command
+                && task.heartbeat_seconds.is_some()
+                && task.progress != TaskProgress::Scheduled
+            {
+                let beat = self.step(at, EventKind::TaskHeartbeat { task: task.task }, true);
+                debug_assert!(beat.is_ok(), "an open task takes a heartbeat");
+            }
+        }
     }
 
     /// Returns the commands that are still open, after a restart.

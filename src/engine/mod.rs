@@ -9,6 +9,7 @@ pub mod host;
 pub mod machine;
 pub mod observer;
 pub mod registry;
+mod retention;
 pub mod run;
 pub mod serve;
 pub mod start;

@@ -167,8 +167,6 @@ impl Host {
                 }
             }
             self.drain(work);
-            let mut shard = self.shard(id);
-            self.let_go(&mut shard, id);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::hash::DefaultHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
@@ -94,19 +95,24 @@ impl Host {
     /// The store has stopped.
     pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, StoreError> {
         if !begin.is_named || begin.facts.machine_type == MachineType::Express {
-            return self.begin_now(begin).await.map(Begun::Fresh);
+            return self.begin_now(begin, None).await.map(Begun::Fresh);
         }
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&begin.facts.arn);
         let index = usize::try_from(hash % self.starting.len() as u64).unwrap_or(0);
-        // Held until the commit: whoever asks next for this name finds it in the store.
-        let _turn = self.starting[index].lock().await;
+        // Goes with the step and is held until its commit, even when the caller is gone by then: whoever asks next
+        // for this name finds it in the store.
+        let turn = Arc::clone(&self.starting[index]).lock_owned().await;
         if let Some(known) = self.store.find(&begin.facts.arn)? {
             return Ok(Begun::Known(known));
         }
-        self.begin_now(begin).await.map(Begun::Fresh)
+        self.begin_now(begin, Some(turn)).await.map(Begun::Fresh)
     }
 
-    async fn begin_now(self: &Arc<Self>, begin: Begin) -> Result<Arc<ExecutionRecord>, StoreError> {
+    async fn begin_now(
+        self: &Arc<Self>,
+        begin: Begin,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<Arc<ExecutionRecord>, StoreError> {
         let (ack, safe) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let is_synchronous = begin.is_synchronous;
@@ -132,6 +138,7 @@ impl Host {
             });
             let mut live = Live::new(begin.definition, record);
             live.answers = answers;
+            live.turn = turn;
             if is_synchronous {
                 live.waiters.push(end);
             }
@@ -189,7 +196,11 @@ impl Host {
         let (ack, safe) = oneshot::channel();
         match self.give(id, EventKind::Stop(error), Some(ack)) {
             Ok(()) => {}
-            Err(Refused::NotOpen | Refused::Illegal(_)) => return self.store.execution(id),
+            Err(Refused::NotOpen | Refused::Illegal(_)) => {
+                // Its end may be on its way to the store.
+                self.catch_up().await?;
+                return self.store.execution(id);
+            }
             Err(Refused::Store(error)) => return Err(error),
         }
         let record = safe.await;
@@ -242,7 +253,11 @@ impl Host {
         let (ack, safe) = oneshot::channel();
         match self.give(claim.execution, kind, Some(ack)) {
             Ok(()) => {}
-            Err(Refused::NotOpen | Refused::Illegal(_)) => return Err(TokenError::Over(None)),
+            Err(Refused::NotOpen | Refused::Illegal(_)) => {
+                // What ended the task may be on its way to the store.
+                self.catch_up().await?;
+                return Err(TokenError::Over(None));
+            }
             Err(Refused::Store(error)) => return Err(error.into()),
         }
         match safe.await {
@@ -272,12 +287,20 @@ impl Host {
                 task: waiting.task,
                 worker_name: worker_name.clone(),
             };
-            // A task may have been called off while it waited.
-            if self.give(waiting.execution, kind, Some(ack)).is_ok() && matches!(safe.await, Ok(Ok(_))) {
-                return Ok(Some(Assignment {
-                    token: waiting.token,
-                    input: waiting.input,
-                }));
+            match self.give(waiting.execution, kind, Some(ack)) {
+                Ok(()) if matches!(safe.await, Ok(Ok(_))) => {
+                    return Ok(Some(Assignment {
+                        token: waiting.token,
+                        input: waiting.input,
+                    }));
+                }
+                // A task may have been called off while it waited.
+                Ok(()) | Err(Refused::NotOpen | Refused::Illegal(_)) => {}
+                Err(Refused::Store(_)) => {
+                    // It is still to be done; this worker has to ask again.
+                    self.activities.offer(arn, waiting);
+                    return Ok(None);
+                }
             }
         }
     }

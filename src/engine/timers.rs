@@ -1,8 +1,7 @@
 //! When executions must be woken: the near ones in memory, all of them in the store.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -25,11 +24,12 @@ pub(super) struct Timers {
 
 #[derive(Debug, Default)]
 struct Inner {
-    heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
+    /// A set, since the store's deadlines are read more than once.
+    near: BTreeSet<(Timestamp, ExecutionId)>,
     /// Reports of answered tasks by time and order.
     planned: BTreeMap<(Timestamp, u64), (ExecutionId, EventKind)>,
     n_planned: u64,
-    /// Up to here the store's deadlines are in the heap.
+    /// Up to here the store's deadlines are in the set.
     horizon: Timestamp,
 }
 
@@ -45,8 +45,8 @@ impl Timers {
             if inner.horizon < at {
                 return;
             }
-            let is_first = inner.heap.peek().is_none_or(|Reverse((first, _))| at < *first);
-            inner.heap.push(Reverse((at, execution)));
+            let is_first = inner.near.first().is_none_or(|(first, _)| at < *first);
+            inner.near.insert((at, execution));
             is_first
         };
         if is_first {
@@ -84,11 +84,10 @@ impl Timers {
             due.push(entry.remove());
         }
         let mut last = None;
-        while let Some(Reverse((at, execution))) = inner.heap.peek().copied() {
-            if now < at {
-                break;
-            }
-            inner.heap.pop();
+        while let Some((at, execution)) = inner.near.first().copied()
+            && at <= now
+        {
+            inner.near.pop_first();
             if last.replace(execution) != Some(execution) {
                 due.push((execution, EventKind::TimePassed));
             }
@@ -109,7 +108,7 @@ impl Timers {
 
 impl Inner {
     fn next(&self) -> Option<Timestamp> {
-        let deadline = self.heap.peek().map(|Reverse((at, _))| *at);
+        let deadline = self.near.first().map(|(at, _)| *at);
         let planned = self.planned.first_key_value().map(|((at, _), _)| *at);
         deadline.into_iter().chain(planned).min()
     }

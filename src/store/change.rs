@@ -29,6 +29,14 @@ pub enum Change {
         /// Its key.
         key: Arc<str>,
     },
+    /// An execution is not kept any longer, unless it is open, or ended later, or has the largest number: numbers
+    /// are never given again.
+    Forget {
+        /// Which.
+        execution: ExecutionId,
+        /// It must have ended before.
+        stopped_before: Timestamp,
+    },
     /// An execution moved.
     Transition(Box<Transition>),
 }

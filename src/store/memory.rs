@@ -70,7 +70,32 @@ impl Inner {
             Change::DeleteResource { kind, key } => {
                 self.resources.remove(&(kind, key));
             }
+            Change::Forget {
+                execution,
+                stopped_before,
+            } => self.forget(execution, stopped_before),
             Change::Transition(transition) => self.step(*transition),
+        }
+    }
+
+    fn forget(&mut self, id: ExecutionId, stopped_before: Timestamp) {
+        let is_old = |kept: &Kept| kept.record.stopped.is_some_and(|at| at < stopped_before);
+        if id == self.last || !self.executions.get(&id).is_some_and(is_old) {
+            return;
+        }
+        let Some(kept) = self.executions.remove(&id) else {
+            return;
+        };
+        let facts = &kept.record.facts;
+        self.by_arn.remove(&facts.arn);
+        let run = facts.child_of.as_ref().map(|child| &child.map_run_arn);
+        for key in std::iter::once(&facts.machine_arn).chain(run) {
+            if let Some(places) = self.lists.get_mut(key) {
+                places.remove(&(Reverse(facts.started), Reverse(id)));
+                if places.is_empty() {
+                    self.lists.remove(key);
+                }
+            }
         }
     }
 
@@ -226,6 +251,24 @@ impl Store for MemoryStore {
             .take(limit)
             .copied()
             .collect())
+    }
+
+    fn old(
+        &self,
+        stopped_before: Timestamp,
+        after: ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError> {
+        let inner = self.lock();
+        let is_old = |record: &ExecutionRecord| {
+            after < record.id && record.id != inner.last && record.stopped.is_some_and(|at| at < stopped_before)
+        };
+        let records = inner.executions.values().map(|kept| &kept.record);
+        let old = records.filter(|record| is_old(record));
+        let mut old: Vec<(ExecutionId, u64)> = old.map(|record| (record.id, record.version)).collect();
+        old.sort_unstable();
+        old.truncate(limit);
+        Ok(old)
     }
 
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {

@@ -5,7 +5,11 @@
 //! To add an engine: a file or folder that implements `Store`, and the suite in `contract.rs` run over it.
 
 pub mod change;
+#[cfg(test)]
+mod contract;
 pub mod encode;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod memory;
 pub mod sqlite;
 
@@ -64,6 +68,14 @@ pub trait Store: Send + Sync + 'static {
     fn busy(&self, after: ExecutionId, limit: usize) -> Result<Vec<ExecutionId>, StoreError>;
     /// Returns deadlines up to `until`, earliest first.
     fn due_timers(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, ExecutionId)>, StoreError>;
+    /// Returns executions that ended before `stopped_before`, above `after`, in order, with their number of
+    /// transitions; never the one with the largest number.
+    fn old(
+        &self,
+        stopped_before: Timestamp,
+        after: ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError>;
     /// Returns all resources of a kind.
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError>;
     /// Returns a definition's text by its hash.

@@ -6,6 +6,8 @@
 mod open;
 mod read;
 mod schema;
+#[cfg(test)]
+pub(super) mod scratch;
 mod write;
 
 pub use open::SqliteStore;

@@ -90,7 +90,9 @@ fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Ve
     ))?;
     let mut rows = statement.query(params![chunk_id(execution, low), chunk_id(execution, high)])?;
     let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
+    while page.len() < query.limit
+        && let Some(row) = rows.next()?
+    {
         let text = row.get_ref(0)?.as_str()?;
         let mut events: Vec<Value> = serde_json::from_str(text)
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
@@ -104,11 +106,8 @@ fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Ve
             } else {
                 id < query.from
             };
-            if !is_before {
+            if !is_before && page.len() < query.limit {
                 page.push(event);
-            }
-            if page.len() == query.limit {
-                return Ok(page);
             }
         }
     }
@@ -141,13 +140,12 @@ fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Arc<
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(rusqlite::params_from_iter(values))?;
     let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
+    while page.len() < query.limit
+        && let Some(row) = rows.next()?
+    {
         let record = record(row)?;
         if query.admits(&record) {
             page.push(Arc::new(record));
-        }
-        if page.len() == query.limit {
-            break;
         }
     }
     Ok(page)
@@ -173,12 +171,46 @@ fn load(connection: &Connection, id: ExecutionId) -> rusqlite::Result<Option<Loa
             |row| row.get(0),
         )?
         .collect::<rusqlite::Result<Vec<String>>>()?;
+    if after + journal.len() as u64 != record.version {
+        let what = format!("execution {id} lacks rows of its journal");
+        return Err(rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Text,
+            what.into(),
+        ));
+    }
     Ok(Some(Loaded {
         record: Arc::new(record),
         snapshot: snapshot.map(|(_, state)| state),
         journal,
         deadline: deadline.map(Timestamp),
     }))
+}
+
+/// Numbers grow with the time of the start: whatever comes behind the first that started too late ended too late.
+fn old(
+    connection: &Connection,
+    stopped_before: Timestamp,
+    after: ExecutionId,
+    limit: usize,
+) -> rusqlite::Result<Vec<(ExecutionId, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, version, started, stopped FROM execution \
+         WHERE ?1 < id AND id < (SELECT max(id) FROM execution) ORDER BY id",
+    )?;
+    let mut rows = statement.query(params![after.0])?;
+    let mut old = Vec::new();
+    while old.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        if stopped_before.0 <= row.get::<_, i64>(2)? {
+            break;
+        }
+        if row.get::<_, Option<i64>>(3)?.is_some_and(|at| at < stopped_before.0) {
+            old.push((ExecutionId(row.get(0)?), row.get(1)?));
+        }
+    }
+    Ok(old)
 }
 
 impl Store for SqliteStore {
@@ -189,12 +221,9 @@ impl Store for SqliteStore {
     fn submit(&self, batch: Vec<Change>, done: Done) {
         let batch = Batch::new(batch, done);
         self.n_queued.fetch_add(1, Ordering::Relaxed);
-        let refused = match &self.queue {
-            Some(queue) => queue.send(batch).err().map(|error| error.0),
-            None => Some(batch),
-        };
-        if let Some(batch) = refused {
-            batch.refuse(StoreError::Stopped("its writer has ended".into()));
+        // A batch that is not taken says so itself.
+        if let Some(queue) = &self.queue {
+            let _ = queue.send(batch);
         }
     }
 
@@ -255,6 +284,15 @@ impl Store for SqliteStore {
                 })?
                 .collect()
         })
+    }
+
+    fn old(
+        &self,
+        stopped_before: Timestamp,
+        after: ExecutionId,
+        limit: usize,
+    ) -> Result<Vec<(ExecutionId, u64)>, StoreError> {
+        self.read(|connection| old(connection, stopped_before, after, limit))
     }
 
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {

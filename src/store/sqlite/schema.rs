@@ -5,8 +5,10 @@ use rusqlite::Connection;
 /// The version that this program writes, in `user_version`.
 pub(super) const VERSION: i64 = 1;
 
-/// How far a journal entry's number may count inside one execution.
-pub(super) const VERSION_BITS: u32 = 24;
+/// How many bits of a row's number count the transitions of one execution.
+const VERSION_BITS: u32 = 24;
+/// Transitions of one execution, at most.
+pub(super) const VERSIONS_MAX: u64 = (1 << VERSION_BITS) - 1;
 
 /// What leads from one version to the next; entry 0 makes version 1.
 const MIGRATIONS: &[&str] = &["
@@ -63,6 +65,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), String> {
 
 /// Returns the row of a transition.
 pub(super) fn chunk_id(execution: u64, version: u64) -> i64 {
-    let id = (execution << VERSION_BITS) | (version & ((1 << VERSION_BITS) - 1));
+    let id = (execution << VERSION_BITS) | version.min(VERSIONS_MAX);
     i64::try_from(id).unwrap_or(i64::MAX)
 }

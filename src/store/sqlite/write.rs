@@ -1,9 +1,11 @@
 //! The one thread that writes.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::params;
@@ -13,6 +15,8 @@ use crate::store::StoreError;
 use crate::store::change::Change;
 use crate::store::change::Transition;
 use crate::store::encode;
+use crate::store::sqlite::open::BUSY_TIME_MAX;
+use crate::store::sqlite::schema::VERSIONS_MAX;
 use crate::store::sqlite::schema::chunk_id;
 
 /// Batches in one commit, at most.
@@ -24,7 +28,14 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) struct Batch {
     changes: Vec<Encoded>,
     n_bytes: usize,
-    done: Done,
+    done: Option<Done>,
+}
+
+/// Whoever waits is told, even when the writer panics.
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.tell(Err(StoreError::Stopped("its writer has ended".into())));
+    }
 }
 
 enum Encoded {
@@ -64,16 +75,27 @@ impl Batch {
                 other => Encoded::Plain(other),
             })
             .collect();
-        Self { changes, n_bytes, done }
+        Self {
+            changes,
+            n_bytes,
+            done: Some(done),
+        }
     }
 
-    pub(super) fn refuse(self, error: StoreError) {
-        (self.done)(Err(error));
+    fn tell(&mut self, result: Result<(), StoreError>) {
+        if let Some(done) = self.done.take() {
+            done(result);
+        }
     }
 }
 
 /// Writes what comes until the queue is closed. After a failed commit everything is refused.
-pub(super) fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Batch>, n_queued: &AtomicUsize) {
+pub(super) fn write_all(
+    mut connection: Connection,
+    queue: &mpsc::Receiver<Batch>,
+    n_queued: &AtomicUsize,
+    wants_restart: &AtomicBool,
+) {
     let mut stopped: Option<StoreError> = None;
     while let Ok(first) = queue.recv() {
         let mut n_bytes = first.n_bytes;
@@ -92,13 +114,21 @@ pub(super) fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Batch
             eprintln!("error: a commit failed, the store stops: {error}");
             stopped = Some(StoreError::Stopped(error.to_string().into()));
         }
-        for batch in group {
-            match &stopped {
-                None => (batch.done)(Ok(())),
-                Some(error) => batch.refuse(error.clone()),
-            }
+        for mut batch in group {
+            batch.tell(stopped.clone().map_or(Ok(()), Err));
+        }
+        if stopped.is_none() && wants_restart.swap(false, Ordering::Relaxed) {
+            restart_log(&connection);
         }
     }
+}
+
+/// Moves what is left of the log, so that the next commit begins it anew. A reader may hold it up: later, then.
+fn restart_log(connection: &Connection) {
+    if connection.busy_timeout(Duration::from_millis(50)).is_ok() {
+        let _ = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+    }
+    let _ = connection.busy_timeout(BUSY_TIME_MAX);
 }
 
 fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
@@ -120,6 +150,10 @@ fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> 
                     .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND key = ?2")?
                     .execute(params![kind, key])?;
             }
+            Encoded::Plain(Change::Forget {
+                execution,
+                stopped_before,
+            }) => forget(&transaction, execution.0, stopped_before.0)?,
             Encoded::Plain(Change::Transition(_)) => unreachable!("transitions are encoded by `Batch::new`"),
             Encoded::Transition {
                 transition,
@@ -130,6 +164,24 @@ fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> 
         }
     }
     transaction.commit()
+}
+
+fn forget(connection: &Connection, id: u64, stopped_before: i64) -> rusqlite::Result<()> {
+    let n_deleted = connection
+        .prepare_cached(
+            "DELETE FROM execution WHERE id = ?1 AND stopped < ?2 AND id < (SELECT max(id) FROM execution)",
+        )?
+        .execute(params![id, stopped_before])?;
+    if n_deleted == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("DELETE FROM chunk WHERE id BETWEEN ?1 AND ?2")?
+        .execute(params![chunk_id(id, 0), chunk_id(id, VERSIONS_MAX)])?;
+    connection
+        .prepare_cached("DELETE FROM snapshot WHERE execution = ?1")?
+        .execute(params![id])?;
+    Ok(())
 }
 
 fn write_transition(
