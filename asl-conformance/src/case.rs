@@ -92,8 +92,9 @@ impl Case {
 
     /// Returns a member that no case of ours has: a misspelt one would hold nothing.
     pub fn unknown_member(&self) -> Option<&str> {
-        const CASE: [&str; 14] = [
+        const CASE: [&str; 15] = [
             "id",
+            "kernel_only",
             "family",
             "kind",
             "comment",

@@ -26,6 +26,7 @@ use stepfn::engine::host::HostOptions;
 use stepfn::kernel::event::StartTask;
 use stepfn::model::execution_record::ExecutionFacts;
 use stepfn::model::quota::Quotas;
+use stepfn::model::timestamp::Timestamp;
 use stepfn::sim::driver::Report;
 use stepfn::sim::driver::Tasks;
 use stepfn::store::Store;
@@ -208,17 +209,11 @@ impl Client {
         Err(format!("{operation}: {}: {}", text("__type"), text("message")))
     }
 
-    /// Runs one execution to its end: its description and its history.
+    /// Creates a state machine and returns its ARN.
     ///
     /// # Errors
-    /// An operation was refused, or it did not end in time.
-    pub fn run(
-        &mut self,
-        machine: &str,
-        definition: &str,
-        machine_type: &str,
-        input: &str,
-    ) -> Result<(Map<String, Value>, Vec<Value>), String> {
+    /// It was refused.
+    pub fn create(&mut self, machine: &str, definition: &str, machine_type: &str) -> Result<String, String> {
         let created = self.call(
             "CreateStateMachine",
             &json!({
@@ -228,7 +223,36 @@ impl Client {
                 "type": machine_type,
             }),
         )?;
-        let start = json!({ "stateMachineArn": created.get("stateMachineArn"), "input": input });
+        let arn = created.get("stateMachineArn").and_then(Value::as_str);
+        arn.map(ToOwned::to_owned)
+            .ok_or_else(|| "the machine has no ARN".to_owned())
+    }
+
+    /// Returns the server's time: its clock may be ahead.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn now(&mut self) -> Result<Timestamp, String> {
+        let definition = json!({ "StartAt": "A", "States": { "A": { "Type": "Succeed" } } }).to_string();
+        let arn = self.create("clock", &definition, "STANDARD")?;
+        let started = self.call("StartExecution", &json!({ "stateMachineArn": arn }))?;
+        let seconds = started.get("startDate").and_then(Value::as_f64);
+        seconds
+            .map(|seconds| Timestamp((seconds * 1000.0) as i64))
+            .ok_or_else(|| "the start has no date".to_owned())
+    }
+
+    /// Runs one execution to its end: its description and its history.
+    ///
+    /// # Errors
+    /// An operation was refused, or it did not end in time.
+    pub fn run(
+        &mut self,
+        machine_arn: &str,
+        machine_type: &str,
+        input: &str,
+    ) -> Result<(Map<String, Value>, Vec<Value>), String> {
+        let start = json!({ "stateMachineArn": machine_arn, "input": input });
         if machine_type == "EXPRESS" {
             return Ok((self.call("StartSyncExecution", &start)?, Vec::new()));
         }

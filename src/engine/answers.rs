@@ -1,6 +1,7 @@
 //! Answers that replace tasks: mocks of a file, scripts of a test.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use crate::kernel::event::StartTask;
 use crate::model::execution_record::ExecutionFacts;
@@ -14,6 +15,9 @@ pub trait Answers: Send {
     /// Returns the reports of one attempt, or `None` for a task that is done for real.
     fn answer(&mut self, task: &StartTask) -> Option<Vec<Report>>;
 }
+
+/// The answers of an execution and of its children: invocations are counted over all of them.
+pub type SharedAnswers = Arc<Mutex<Box<dyn Answers>>>;
 
 /// Finds the answers of an execution that begins; `None` when all its tasks are done for real.
 pub type Answering = Arc<dyn Fn(&ExecutionFacts) -> Option<Box<dyn Answers>> + Send + Sync>;

@@ -44,8 +44,8 @@ impl Host {
             return;
         }
         let id = self.fresh_id();
-        let parent_facts = match self.shard(parent).live.get(&parent) {
-            Some(live) => Arc::clone(&live.record.facts),
+        let (parent_facts, answers) = match self.shard(parent).live.get(&parent) {
+            Some(live) => (Arc::clone(&live.record.facts), live.answers.clone()),
             None => return,
         };
         let record = ExecutionRecord {
@@ -85,7 +85,7 @@ impl Host {
         };
         self.adopt(parent, child, id);
         let mut live = Live::new(definition, Arc::new(record));
-        live.answers = self.answers(&parent_facts);
+        live.answers = answers;
         let start = Start {
             token_key: TokenKey::derive(&self.secret, id),
             ..start

@@ -148,7 +148,7 @@ impl Host {
         if !live.execution.is_open(task.task) {
             return;
         }
-        let answered = live.answers.as_mut().and_then(|answers| answers.answer(&task));
+        let answered = live.answers.as_ref().and_then(|answers| lock(answers).answer(&task));
         if let Some(reports) = answered {
             drop(shard);
             self.report_later(id, reports, work);

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
-use crate::engine::answers::Answers;
+use crate::engine::answers::SharedAnswers;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
@@ -47,7 +47,7 @@ pub(super) struct Live {
     /// The turn among starts of its name, until its first step.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
     /// Answers that replace tasks.
-    pub(super) answers: Option<Box<dyn Answers>>,
+    pub(super) answers: Option<SharedAnswers>,
     /// Events that changed nothing worth a row (heartbeats): they go with the next transition.
     unwritten: Vec<Event>,
     journal_bytes: usize,

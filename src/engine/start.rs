@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
-use crate::engine::answers::Answers;
+use crate::engine::answers::SharedAnswers;
 use crate::engine::host::Host;
 use crate::engine::host::Refused;
 use crate::engine::host::lock;
@@ -180,8 +180,9 @@ impl Host {
     }
 
     /// Returns what answers an execution's tasks instead of workers.
-    pub(super) fn answers(&self, facts: &ExecutionFacts) -> Option<Box<dyn Answers>> {
-        self.answering.as_ref().and_then(|answering| answering(facts))
+    pub(super) fn answers(&self, facts: &ExecutionFacts) -> Option<SharedAnswers> {
+        let answers = self.answering.as_ref()?(facts)?;
+        Some(Arc::new(std::sync::Mutex::new(answers)))
     }
 
     /// Stops an execution; one that has ended stays as it is.

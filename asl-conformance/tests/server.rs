@@ -1,0 +1,53 @@
+//! The same cases over HTTP give the same results as on the kernel, over each store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use asl_conformance::report::Report;
+use asl_conformance::report::run_dirs;
+use asl_conformance::runner::Options;
+use asl_conformance::server::Server;
+
+fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn dirs() -> Vec<PathBuf> {
+    let recorded = here().join("../../shared/conformance");
+    let mut dirs = vec![here().join("cases")];
+    match recorded.is_dir() {
+        true => dirs.push(recorded),
+        false => eprintln!("The recorded cases are not there: only our own cases are run over HTTP."),
+    }
+    dirs
+}
+
+fn over_http(directory: Option<PathBuf>) -> Report {
+    let server = Server::start(directory.as_deref()).unwrap();
+    let options = Options {
+        server: Some(Arc::new(server)),
+        ..Options::default()
+    };
+    run_dirs(&dirs(), &options)
+}
+
+fn same_as_on_the_kernel(report: &Report) {
+    assert!(report.failed.is_empty(), "{report}");
+    let kernel = run_dirs(&dirs(), &Options::default());
+    // What only the kernel can show is skipped, with its reason.
+    let n_skipped = kernel.passed.len() - report.passed.len();
+    assert!(n_skipped <= 8, "{:?}", report.skipped);
+}
+
+#[test]
+fn cases_pass_over_a_store_in_memory() {
+    same_as_on_the_kernel(&over_http(None));
+}
+
+#[test]
+fn cases_pass_over_sqlite() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("conformance-{}", std::process::id()));
+    let report = over_http(Some(directory.clone()));
+    std::fs::remove_dir_all(&directory).unwrap();
+    same_as_on_the_kernel(&report);
+}
