@@ -181,6 +181,9 @@ fn the_engine_passes_the_official_suite() {
 }
 
 /// Every expression of the suite as a step after `$states.input`, by our layer and by the bare engine.
+/// Errors whose sentence holds a number: ours print `2` as JavaScript does, the engine's `2.0`.
+const PRINTS_NUMBERS: [&str; 4] = ["D2014", "D3060", "D3061", "D3100"];
+
 #[test]
 fn our_layer_gives_what_the_engine_gives() {
     let suite = suite();
@@ -232,12 +235,14 @@ fn our_layer_gives_what_the_engine_gives() {
             }
             (Err(error), Err(ours)) => {
                 let is_limit = matches!(error.code(), "D1011" | "D1012" | "U1001" | "U1006");
+                let ours = ours.to_string();
+                let has_code = ours.contains(&format!(". {}: ", error.code()));
                 is_limit
-                    || ours
-                        .to_string()
-                        .ends_with(&format!("{}: {}", error.code(), error.message()))
+                    || ours.ends_with(&format!("{}: {}", error.code(), error.message()))
+                    || has_code && PRINTS_NUMBERS.contains(&error.code())
+                    || error.code() == "D1001" && ours.contains(". D3001: ")
             }
-            // The engine has no infinities; our layer has.
+            // The engine has no infinities; our layer has, and so `$string` refuses them.
             (Err(error), Ok(_)) => error.code() == "D1001",
             _ => false,
         };
