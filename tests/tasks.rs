@@ -220,3 +220,38 @@ fn mocks_replace_tasks() {
         assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), message));
     }
 }
+
+#[test]
+fn a_caught_failure_is_not_blamed_for_a_later_one() {
+    let scratch = Scratch::new("blame");
+    scratch.machine(json!({
+        "A": {
+            "Type": "Task",
+            "Resource": SHELL,
+            "Parameters": { "Command": ["false"] },
+            "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "P" }],
+            "End": true
+        },
+        "P": {
+            "Type": "Map",
+            "ItemsPath": "$.nope",
+            "ItemProcessor": { "StartAt": "I", "States": { "I": { "Type": "Succeed" } } },
+            "End": true
+        }
+    }));
+    let output = scratch.run(&["run", "m.asl.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("state: `P` at "), "{output:?}");
+}
+
+#[test]
+fn an_endless_input_is_refused() {
+    let scratch = Scratch::new("endless");
+    scratch.machine(json!({ "S": { "Type": "Succeed" } }));
+    let output = scratch.run(&["run", "m.asl.json", "--input", "@/dev/zero"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("`/dev/zero` has more than 256 MiB"),
+        "{output:?}"
+    );
+}

@@ -75,6 +75,11 @@ impl Places {
                 let id = self.owner(event).or_else(|| self.by_name(name))?;
                 let visit = self.visits.remove(&id)?;
                 self.forget(&visit);
+                // Whatever failed here or within was caught.
+                let holds_blocks = matches!(visit.state, StateType::Map | StateType::Parallel);
+                if holds_blocks || self.last_failure.as_ref() == Some(&visit.name) {
+                    self.last_failure = None;
+                }
                 Some(Change::Left(id, visit))
             }
             K::StateAborted { .. } => {

@@ -11,6 +11,9 @@ use crate::cli::error::CliError;
 use crate::cli::excerpt;
 use crate::model::quota::DEFINITION_BYTES_MAX;
 
+/// Longest text that is read, definitions aside: an endless file must not fill the memory.
+const TEXT_BYTES_MAX: usize = 256 << 20;
+
 /// A definition's text, and where it is from.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -54,7 +57,15 @@ impl Source {
 
 /// Reads a text file.
 pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
-    read_at_most(path, usize::MAX)
+    let text = read_at_most(path, TEXT_BYTES_MAX)?;
+    if TEXT_BYTES_MAX < text.len() {
+        return Err(too_long(&format!("`{}`", path.display())));
+    }
+    Ok(text)
+}
+
+fn too_long(what: &str) -> CliError {
+    CliError::usage(format!("{what} has more than {} MiB", TEXT_BYTES_MAX >> 20))
 }
 
 /// Reads a text file; of one that has more than `bytes_max` bytes only a part that is longer than that.
@@ -95,7 +106,9 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> CliError {
 pub(crate) fn read_argument(argument: &str) -> Result<String, CliError> {
     if argument == "-" {
         let mut text = String::new();
-        return match std::io::stdin().lock().read_to_string(&mut text) {
+        let limit = u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+        return match std::io::stdin().lock().take(limit).read_to_string(&mut text) {
+            Ok(_) if TEXT_BYTES_MAX < text.len() => Err(too_long("stdin")),
             Ok(_) => Ok(text),
             Err(error) => Err(CliError::usage(format!("failed to read stdin: {error}"))),
         };
