@@ -12,6 +12,7 @@ mod query;
 mod run;
 mod serve;
 mod source;
+mod store;
 mod validate;
 mod view;
 
@@ -38,6 +39,7 @@ Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wron
 enum Command {
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
+    Store(store::Arguments),
     Validate(validate::Arguments),
 }
 
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
     });
     // The panic has been told on stderr.

@@ -16,12 +16,14 @@ use crate::kernel::event::Outbox;
 use crate::kernel::event::Status;
 use crate::kernel::event::TaskProgress;
 use crate::kernel::execution::Execution;
+use crate::kernel::execution::SnapshotError;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
 use crate::model::execution_record::ExecutionStatus;
 use crate::model::history_event::HistoryEvent;
 use crate::model::id::ChildId;
 use crate::model::id::TaskId;
+use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreError;
@@ -73,18 +75,9 @@ impl Live {
             StoreError::Damaged(format!("the execution `{}`: {error}", loaded.record.facts.arn).into())
         };
         let snapshot_bytes = loaded.snapshot.as_ref().map_or(0, Vec::len);
-        let mut execution = match &loaded.snapshot {
-            Some(snapshot) => Execution::restore(definition, snapshot).map_err(|error| damaged(&error))?,
-            None => Execution::new(definition),
-        };
-        let mut journal_bytes = 0;
-        for entry in &loaded.journal {
-            journal_bytes += entry.len();
-            let events: Vec<Event> = serde_json::from_str(entry).map_err(|error| damaged(&error))?;
-            for event in events {
-                execution.advance(&event, &mut Void).map_err(|error| damaged(&error))?;
-            }
-        }
+        let journal_bytes = loaded.journal.iter().map(String::len).sum();
+        let execution =
+            replay(definition, loaded.snapshot.as_deref(), &loaded.journal).map_err(|error| damaged(&error))?;
         if execution.n_history_events() != loaded.record.n_events {
             return Err(damaged(&format_args!(
                 "its journal gives {} history events, {} are stored",
@@ -199,26 +192,61 @@ impl Live {
     }
 
     fn record_after(&self, at: Timestamp) -> ExecutionRecord {
-        let (status, output, error) = match self.execution.status() {
-            Status::New | Status::Running => (ExecutionStatus::Running, None, None),
-            Status::Succeeded(output) => (ExecutionStatus::Succeeded, Some(Arc::from(output.text())), None),
-            Status::Failed(error) => (ExecutionStatus::Failed, None, Some(error)),
-            // AWS shows neither error nor cause (recorded).
-            Status::TimedOut(_) => (ExecutionStatus::TimedOut, None, None),
-            Status::Aborted(error) => (ExecutionStatus::Aborted, None, Some(error)),
-        };
+        let (status, output, error) = standing(self.execution.status());
         let none = StatesError::default();
         let error = error.unwrap_or(&none);
         ExecutionRecord {
             status,
             stopped: (status != ExecutionStatus::Running).then_some(at),
-            output,
+            output: output.map(|output| Arc::from(output.text())),
             error: error.name.as_deref().map(Arc::from),
             cause: error.cause.as_deref().map(Arc::from),
             version: self.record.version + 1,
             n_events: self.execution.n_history_events(),
             ..(*self.record).clone()
         }
+    }
+}
+
+/// Why a journal does not lead to an execution.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("its journal cannot be read: {0}")]
+    Journal(#[from] serde_json::Error),
+    #[error("its journal does not fit: {0}")]
+    Illegal(#[from] Illegal),
+}
+
+/// Gives an execution, or its snapshot, the events of a journal.
+pub(super) fn replay(
+    definition: Arc<Definition>,
+    snapshot: Option<&[u8]>,
+    journal: &[String],
+) -> Result<Execution, ReplayError> {
+    let mut execution = match snapshot {
+        Some(snapshot) => Execution::restore(definition, snapshot)?,
+        None => Execution::new(definition),
+    };
+    for entry in journal {
+        let events: Vec<Event> = serde_json::from_str(entry)?;
+        for event in events {
+            execution.advance(&event, &mut Void)?;
+        }
+    }
+    Ok(execution)
+}
+
+/// Returns how an execution stands in the API's words, with its output or its error.
+pub(super) fn standing(status: &Status) -> (ExecutionStatus, Option<&Payload>, Option<&StatesError>) {
+    match status {
+        Status::New | Status::Running => (ExecutionStatus::Running, None, None),
+        Status::Succeeded(output) => (ExecutionStatus::Succeeded, Some(output), None),
+        Status::Failed(error) => (ExecutionStatus::Failed, None, Some(error)),
+        // AWS shows neither error nor cause (recorded).
+        Status::TimedOut(_) => (ExecutionStatus::TimedOut, None, None),
+        Status::Aborted(error) => (ExecutionStatus::Aborted, None, Some(error)),
     }
 }
 

@@ -13,6 +13,7 @@ mod retention;
 pub mod run;
 pub mod serve;
 pub mod start;
+pub mod verify;
 
 mod activities;
 mod children;

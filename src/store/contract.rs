@@ -36,13 +36,13 @@ fn check_all(check: fn(Box<dyn Store>, &dyn Fn() -> Option<Box<dyn Store>>)) {
     check(Box::new(open()), &|| Some(Box::new(open())));
 }
 
-fn commit(store: &dyn Store, batch: Vec<Change>) {
+pub(super) fn commit(store: &dyn Store, batch: Vec<Change>) {
     let (sender, receiver) = mpsc::channel();
     store.submit(batch, Box::new(move |result| sender.send(result).unwrap()));
     receiver.recv().unwrap().unwrap();
 }
 
-fn record(id: u64) -> ExecutionRecord {
+pub(super) fn record(id: u64) -> ExecutionRecord {
     ExecutionRecord {
         id: ExecutionId(id),
         facts: Arc::new(ExecutionFacts {
@@ -79,7 +79,7 @@ fn facts(record: &mut ExecutionRecord) -> &mut ExecutionFacts {
 }
 
 /// The next step of an execution, with so many history events.
-fn step(record: &ExecutionRecord, n_events: u64) -> Transition {
+pub(super) fn step(record: &ExecutionRecord, n_events: u64) -> Transition {
     let history = (record.n_events + 1..=record.n_events + n_events).map(|id| HistoryEvent {
         id: EventId(id),
         previous: EventId(id - 1),
@@ -99,7 +99,7 @@ fn step(record: &ExecutionRecord, n_events: u64) -> Transition {
     }
 }
 
-fn change(transition: Transition) -> Change {
+pub(super) fn change(transition: Transition) -> Change {
     Change::Transition(Box::new(transition))
 }
 

@@ -3,6 +3,8 @@
 //! One thread writes and groups what is queued into commits; another moves the log into the file; readers have
 //! connections of their own. `sqlite3 -readonly` may read along.
 
+mod backup;
+mod check;
 mod open;
 mod read;
 mod schema;
@@ -10,4 +12,8 @@ mod schema;
 pub(super) mod scratch;
 mod write;
 
+pub use backup::backup;
+pub use check::Replayable;
+pub use check::Report;
+pub use check::check;
 pub use open::SqliteStore;

@@ -22,6 +22,8 @@ use crate::store::sqlite::schema;
 use crate::store::sqlite::write::Batch;
 use crate::store::sqlite::write::write_all;
 
+/// The file in the store's directory.
+pub(super) const FILE_NAME: &str = "stepfn.db";
 /// Reader connections that are kept.
 const READERS_MAX: usize = 8;
 /// How long the log may grow before it is moved into the file, in bytes.
@@ -66,7 +68,7 @@ impl SqliteStore {
                 error => fail("the lock file in", &error),
             },
         )?;
-        let path = directory.join("stepfn.db");
+        let path = directory.join(FILE_NAME);
         // SQLite would make it readable to all that the umask lets in.
         OpenOptions::new()
             .create(true)
@@ -145,7 +147,7 @@ impl Drop for SqliteStore {
 }
 
 /// Makes a directory and sees to it that a power loss does not take it back.
-fn make(directory: &Path) -> std::io::Result<()> {
+pub(super) fn make(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -180,7 +182,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIME_MAX)?;

@@ -151,7 +151,7 @@ fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Arc<
     Ok(page)
 }
 
-fn load(connection: &Connection, id: ExecutionId) -> rusqlite::Result<Option<Loaded>> {
+pub(super) fn load(connection: &Connection, id: ExecutionId) -> rusqlite::Result<Option<Loaded>> {
     let found = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM execution WHERE id = ?1"))?
         .query_row(params![id.0], |row| Ok((record(row)?, row.get::<_, Option<i64>>(12)?)))
