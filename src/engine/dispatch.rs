@@ -86,6 +86,7 @@ impl Host {
                 let _ = waiter.send(Arc::clone(&after.record));
             }
             self.child_ended(&after.record, work);
+            self.mourn(&after.record);
             return;
         }
         if let Some(at) = after.deadline {

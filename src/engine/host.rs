@@ -20,6 +20,7 @@ use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
 use crate::engine::registry::Edit;
+use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
 use crate::engine::timers::Timers;
 use crate::kernel::event::EventKind;
@@ -229,7 +230,7 @@ impl Host {
     /// `decide`'s, or the store has stopped.
     pub async fn edit<T, E: From<StoreError>>(
         &self,
-        decide: impl FnOnce(&Registry) -> Result<(T, Vec<Edit>, Vec<Change>), E>,
+        decide: impl FnOnce(&Registry) -> Result<Edits<T>, E>,
     ) -> Result<T, E> {
         let turn = self.editing.lock().await;
         let (answer, edits, mut changes) = decide(&self.registry)?;
@@ -308,6 +309,7 @@ impl Host {
         if matches!(kind, EventKind::TimePassed) && live.execution.next_deadline().is_none_or(|at| now < at) {
             return Ok(());
         }
+        let kind = self.unless_deleted(&live.record, kind);
         let is_kept = keeps(&live.record);
         let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
         let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);

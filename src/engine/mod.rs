@@ -14,6 +14,7 @@ pub mod start;
 
 mod activities;
 mod children;
+mod deletion;
 mod dispatch;
 mod live;
 mod timers;
