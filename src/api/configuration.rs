@@ -18,6 +18,9 @@ use crate::engine::machine::Compiled;
 use crate::model::execution_record::MachineType;
 use crate::store::change::Change;
 
+/// `type`.
+pub const TYPE: Member = Member::optional("type", Shape::OneOf(&["STANDARD", "EXPRESS"]));
+
 /// `loggingConfiguration`.
 pub const LOGGING: Member = Member::optional(
     "loggingConfiguration",
@@ -87,6 +90,9 @@ pub const TAGS: Member = Member::optional(
         item: &TAG,
     },
 );
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
 
 /// Tags of one resource, at most.
 pub const TAGS_MAX: usize = 50;
@@ -168,6 +174,16 @@ pub fn logging(request: &Request) -> Result<Value, ApiError> {
     Ok(complete)
 }
 
+/// The logging of a machine that has none.
+pub fn no_logging() -> Value {
+    json!({ "level": "OFF", "includeExecutionData": false })
+}
+
+/// The tracing of a machine that has none.
+pub fn no_tracing() -> Value {
+    json!({ "enabled": false })
+}
+
 fn is_log_group(arn: &str) -> bool {
     arn.starts_with("arn:") && arn.contains(":log-group:") && arn.ends_with(":*")
 }
@@ -184,18 +200,57 @@ pub fn tracing(request: &Request) -> Value {
 ///
 /// # Errors
 /// `TooManyTags`.
-pub fn tags(request: &Request) -> Result<BTreeMap<String, String>, ApiError> {
+pub fn tags(request: &Request) -> Result<Tags, ApiError> {
     let given = request
         .get("tags")
         .and_then(Value::as_array)
         .map_or(&[][..], Vec::as_slice);
     let member = |tag: &Value, name: &str| tag.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let tags: BTreeMap<String, String> = given
+    let tags: Tags = given
         .iter()
         .map(|tag| (member(tag, "key"), member(tag, "value")))
         .collect();
-    if TAGS_MAX < tags.len() {
-        return Err(ApiError::new("TooManyTags", "The resource has too many tags."));
-    }
+    count(&tags)?;
     Ok(tags)
+}
+
+/// Refuses more tags than a resource may have.
+///
+/// # Errors
+/// `TooManyTags`.
+pub fn count(tags: &Tags) -> Result<(), ApiError> {
+    match tags.len() <= TAGS_MAX {
+        true => Ok(()),
+        false => Err(ApiError::new("TooManyTags", "The resource has too many tags.")),
+    }
+}
+
+/// Returns a request's encryption, when it is other than the default.
+///
+/// # Errors
+/// `InvalidEncryptionConfiguration`: a key of one's own that is not named, or is named without need.
+pub fn encryption(request: &Request) -> Result<Option<Value>, ApiError> {
+    let Some(given) = request.get("encryptionConfiguration") else {
+        return Ok(None);
+    };
+    let is_own = given.get("type").and_then(Value::as_str) == Some("CUSTOMER_MANAGED_KMS_KEY");
+    let has_key = given.get("kmsKeyId").is_some_and(|key| !key.is_null());
+    match (is_own, has_key) {
+        (true, true) => Ok(Some(given.clone())),
+        (false, false) => Ok(None),
+        (true, false) => Err(invalid_encryption("kmsKeyId is required for CUSTOMER_MANAGED_KMS_KEY")),
+        (false, true) => Err(invalid_encryption("kmsKeyId is not allowed for AWS_OWNED_KEY")),
+    }
+}
+
+fn invalid_encryption(text: &str) -> ApiError {
+    ApiError::new(
+        "InvalidEncryptionConfiguration",
+        format!("Invalid Encryption Configuration: {text}"),
+    )
+}
+
+/// Returns an encryption as the API shows it; the default is shown, too.
+pub fn shown_encryption(given: Option<&Value>) -> Value {
+    given.cloned().unwrap_or_else(|| json!({ "type": "AWS_OWNED_KEY" }))
 }

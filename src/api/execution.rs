@@ -9,9 +9,11 @@ use serde_json::json;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::machine::Chosen;
+use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::api::shapes::redrive_status;
 use crate::api::shapes::seconds;
+use crate::asl::load;
 use crate::engine::start::Begin;
 use crate::model::arn::Arn;
 use crate::model::arn::Resource;
@@ -53,11 +55,7 @@ impl Api {
         input: Option<&str>,
         trace_header: Option<&str>,
     ) -> Result<Begin, ApiError> {
-        if let Some(name) = name
-            && !crate::model::arn::is_name(name)
-        {
-            return Err(ApiError::new("InvalidName", format!("Invalid Name: '{name}'")));
-        }
+        let name = name.map(shapes::name).transpose()?;
         let input = read_input(input.unwrap_or("{}"))?;
         let machine = &chosen.machine;
         let express = machine.machine_type == MachineType::Express;
@@ -105,16 +103,24 @@ impl Api {
 /// # Errors
 /// `InvalidExecutionInput`.
 pub fn read_input(text: &str) -> Result<Payload, ApiError> {
-    let wrong = |sentence: &str| {
+    let wrong = |sentence: String| {
         ApiError::new(
             "InvalidExecutionInput",
             format!("Invalid State Machine Execution Input: '{sentence}'"),
         )
     };
     if text.trim().is_empty() {
-        return Err(wrong("Invalid execution input."));
+        return Err(wrong("Invalid execution input.".to_owned()));
     }
-    Payload::parse(text).map_err(|error| wrong(&error.to_string()))
+    read_json(text).map_err(wrong)
+}
+
+/// Reads JSON text.
+///
+/// # Errors
+/// What is wrong, in the words of the reader that AWS uses.
+pub fn read_json(text: &str) -> Result<Payload, String> {
+    Payload::parse(text).map_err(|error| load::complaint(text).unwrap_or_else(|| error.to_string()))
 }
 
 /// Shows an execution as `DescribeExecution` does.

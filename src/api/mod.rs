@@ -5,6 +5,8 @@
 //! To add an operation: copy a file of `action/` and list it in `ACTIONS` there.
 
 pub mod action;
+pub mod activity;
+pub mod alias;
 pub mod configuration;
 pub mod error;
 pub mod execution;
@@ -15,6 +17,7 @@ pub mod page;
 pub mod request;
 pub mod serve;
 pub mod shapes;
+pub mod tags;
 pub mod wire;
 
 use std::sync::Arc;

@@ -6,9 +6,12 @@ use hmac::Hmac;
 use hmac::Mac;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Map;
+use serde_json::Value;
 use sha2::Sha256;
 
 use crate::api::Api;
+use crate::api::error::Answer;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::model::timestamp::Timestamp;
@@ -45,6 +48,34 @@ impl Api {
             return Err(invalid());
         }
         Ok(Some(cursor))
+    }
+
+    /// Answers with one page of a list in memory: `rows` come in the order of their keys.
+    ///
+    /// # Errors
+    /// `InvalidToken`.
+    pub fn list<K, R>(
+        &self,
+        operation: &str,
+        request: &Request,
+        member: &str,
+        rows: impl Iterator<Item = (K, R)>,
+        show: impl Fn(&R) -> Value,
+    ) -> Answer
+    where
+        K: Ord + Serialize + DeserializeOwned,
+    {
+        let after = self.cursor::<K>(operation, request)?;
+        let mut rows = rows.skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after));
+        let page: Vec<(K, R)> = rows.by_ref().take(request.page_size()).collect();
+        let mut answer = Map::new();
+        let items = page.iter().map(|(_, row)| show(row)).collect();
+        answer.insert(member.to_owned(), Value::Array(items));
+        if let (Some(_), Some((last, _))) = (rows.next(), page.last()) {
+            let token = self.page_token(operation, request, last);
+            answer.insert("nextToken".to_owned(), Value::from(token));
+        }
+        Ok(Value::Object(answer))
     }
 
     fn code(&self, operation: &str, request: &Request, body: &[u8]) -> Vec<u8> {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::model::states_error::StatesError;
+
 /// The members of a request. Kinds and bounds were checked, so that a getter only has to look.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -35,6 +37,14 @@ impl Request {
     /// Returns a text that the check requires.
     pub fn required(&self, name: &str) -> &str {
         self.text(name).unwrap_or_default()
+    }
+
+    /// Returns `error` and `cause`.
+    pub fn error(&self) -> StatesError {
+        StatesError {
+            name: self.text("error").map(ToOwned::to_owned),
+            cause: self.text("cause").map(ToOwned::to_owned),
+        }
     }
 
     /// Returns a whole number.

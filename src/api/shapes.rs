@@ -4,6 +4,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::api::error::ApiError;
 use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::model::execution_record::ExecutionRecord;
@@ -28,10 +29,25 @@ pub const PAGE_TOKEN: Member = Member::optional("nextToken", Shape::Text { min: 
 pub const INCLUDED_DATA: Member = Member::optional("includedData", Shape::OneOf(&["ALL_DATA", "METADATA_ONLY"]));
 /// `traceHeader`.
 pub const TRACE_HEADER: Member = Member::optional("traceHeader", Shape::Text { min: 0, max: 256 });
+/// `taskToken`.
+pub const TASK_TOKEN: Member = Member::required("taskToken", Shape::Text { min: 1, max: 2048 });
+/// `description` of a version or an alias.
+pub const DESCRIPTION: Shape = Shape::Text { min: 0, max: 256 };
 /// `error`.
 pub const ERROR: Member = Member::optional("error", Shape::Text { min: 0, max: 256 });
 /// `cause`.
 pub const CAUSE: Member = Member::optional("cause", Shape::Text { min: 0, max: 32_768 });
+
+/// Takes the name of a machine, an execution or an activity.
+///
+/// # Errors
+/// `InvalidName`.
+pub fn name(name: &str) -> Result<&str, ApiError> {
+    match crate::model::arn::is_name(name) {
+        true => Ok(name),
+        false => Err(ApiError::new("InvalidName", format!("Invalid Name: '{name}'"))),
+    }
+}
 
 /// Seconds since 1970 with milliseconds.
 pub fn seconds(at: Timestamp) -> Value {

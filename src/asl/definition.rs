@@ -1,5 +1,7 @@
 //! The compiled definition: what a state machine says, with nothing left to parse.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::history_event::StateType;
@@ -25,6 +27,8 @@ pub struct Definition {
     pub blocks: Vec<Block>,
     /// All states of all blocks.
     pub states: Vec<State>,
+    /// The names of the variables that each state reads, for those that read any.
+    pub variable_reads: BTreeMap<StateId, BTreeSet<String>>,
 }
 
 impl Definition {

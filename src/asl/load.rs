@@ -44,6 +44,14 @@ impl Default for Options {
     }
 }
 
+/// Tells why a text is not JSON, in one sentence of the reader that AWS uses.
+pub fn complaint(text: &str) -> Option<String> {
+    let finding = text::parse(text).err()?;
+    // The place is a line of its own.
+    let sentence = finding.message.lines().next()?;
+    Some(sentence.to_owned())
+}
+
 /// Compiles a definition.
 ///
 /// # Errors

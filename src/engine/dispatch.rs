@@ -93,6 +93,7 @@ impl Host {
             }
             self.shard(id).live.remove(&id);
             self.child_ended(&after.record, work);
+            self.mourn(&after.record);
             return;
         }
         if let Some(at) = after.deadline {

@@ -23,6 +23,7 @@ use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
 use crate::engine::registry::Edit;
+use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
 use crate::engine::timers::Timers;
 use crate::kernel::event::EventKind;
@@ -252,7 +253,7 @@ impl Host {
     /// `decide`'s, or the store has stopped.
     pub async fn edit<T, E: From<StoreError>>(
         self: &Arc<Self>,
-        decide: impl FnOnce(&Registry) -> Result<(T, Vec<Edit>, Vec<Change>), E>,
+        decide: impl FnOnce(&Registry) -> Result<Edits<T>, E>,
     ) -> Result<T, E> {
         let turn = Arc::clone(&self.editing).lock_owned().await;
         let (answer, edits, mut changes) = decide(&self.registry)?;
@@ -380,6 +381,7 @@ impl Host {
                 return Ok(());
             }
         }
+        let kind = self.unless_deleted(&live.record, kind);
         let is_kept = keeps(&live.record);
         let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
         let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);

@@ -124,6 +124,36 @@ pub struct Compiled {
 }
 
 impl StateMachine {
+    /// Publishes the current revision; returns the number of the version that stands for it, new or not.
+    pub fn publish(&mut self, description: Option<&str>, now: Timestamp) -> u64 {
+        if let Some(version) = self.current_version() {
+            return version.number;
+        }
+        self.last_version += 1;
+        self.versions.push(Version {
+            number: self.last_version,
+            revision: self.revision.clone(),
+            description: description.map(ToOwned::to_owned),
+            created: now,
+        });
+        self.last_version
+    }
+
+    /// Returns the version that stands for the current revision.
+    pub fn current_version(&self) -> Option<&Version> {
+        self.versions
+            .iter()
+            .rfind(|version| version.revision.id == self.revision.id)
+    }
+
+    /// Returns the names of the aliases that lead to a version.
+    pub fn aliases_of(&self, number: u64) -> Vec<&str> {
+        let arn = self.version_arn(number);
+        let leads = |alias: &Alias| alias.routes.iter().any(|route| *route.version_arn == *arn);
+        let found = self.aliases.iter().filter(|(_, alias)| leads(alias));
+        found.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Returns a version's ARN.
     pub fn version_arn(&self, number: u64) -> String {
         format!("{}:{number}", self.arn)

@@ -17,6 +17,7 @@ pub mod verify;
 
 mod activities;
 mod children;
+mod deletion;
 mod dispatch;
 mod live;
 mod timers;

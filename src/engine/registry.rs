@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,8 @@ const ACTIVITY: &str = "activity";
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: RwLock<Inner>,
+    /// How many machines are being deleted: none, as a rule.
+    n_deleting: AtomicUsize,
 }
 
 /// The maps.
@@ -47,6 +51,9 @@ pub enum Edit {
     DeleteActivity(Arc<str>),
 }
 
+/// An answer, and the changes of resources and of what goes with them that must be safe before it is given.
+pub type Edits<T> = (T, Vec<Edit>, Vec<Change>);
+
 impl Registry {
     /// Reads all resources of a store.
     ///
@@ -55,7 +62,9 @@ impl Registry {
     pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let machines = read::<StateMachine>(store, MACHINE)?;
         let activities = read::<Activity>(store, ACTIVITY)?;
+        let n_deleting = machines.iter().filter(|machine| machine.is_deleting).count();
         Ok(Self {
+            n_deleting: AtomicUsize::new(n_deleting),
             inner: RwLock::new(Inner {
                 machines: machines
                     .into_iter()
@@ -84,23 +93,47 @@ impl Registry {
         self.read().activities.get(arn).cloned()
     }
 
+    /// Tells whether the machine of an execution (`…:stateMachine:Machine`, for a child `…/Label`) is being deleted.
+    pub(super) fn is_deleting(&self, arn: &str) -> bool {
+        if self.n_deleting.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let arn = arn.split('/').next().unwrap_or_default();
+        self.read().machines.get(arn).is_some_and(|machine| machine.is_deleting)
+    }
+
+    /// Returns the machines that are being deleted.
+    pub(super) fn deleting(&self) -> Vec<Arc<str>> {
+        if self.n_deleting.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let inner = self.read();
+        let deleting = inner.machines.values().filter(|machine| machine.is_deleting);
+        deleting.map(|machine| Arc::clone(&machine.arn)).collect()
+    }
+
     /// Shows a change to all who ask, once the store has it.
     pub(super) fn apply(&self, edit: &Edit) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        match edit {
-            Edit::PutMachine(machine) => {
-                inner.machines.insert(machine.arn.clone(), Arc::clone(machine));
-            }
-            Edit::DeleteMachine(arn) => {
-                inner.machines.remove(arn);
-            }
+        let before = match edit {
+            Edit::PutMachine(machine) => inner.machines.insert(machine.arn.clone(), Arc::clone(machine)),
+            Edit::DeleteMachine(arn) => inner.machines.remove(arn),
             Edit::PutActivity(activity) => {
                 inner.activities.insert(activity.arn.clone(), Arc::clone(activity));
+                None
             }
             Edit::DeleteActivity(arn) => {
                 inner.activities.remove(arn);
+                None
             }
-        }
+        };
+        let was_deleting = before.is_some_and(|machine| machine.is_deleting);
+        let is_deleting = matches!(edit, Edit::PutMachine(machine) if machine.is_deleting);
+        match (was_deleting, is_deleting) {
+            (false, true) => self.n_deleting.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.n_deleting.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
     }
 }
 

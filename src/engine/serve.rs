@@ -60,6 +60,13 @@ impl Host {
         tokio::spawn(async move { host.wake().await });
         let host = Arc::clone(self);
         tokio::task::spawn_blocking(move || host.resume());
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            for arn in host.registry.deleting() {
+                // When this fails the store has stopped, and the next start does it.
+                let _ = host.bury_machine(&arn).await;
+            }
+        });
     }
 
     fn take(self: &Arc<Self>, message: Message) {

@@ -35,6 +35,8 @@ pub enum EventKind {
     Start(Start),
     /// `StopExecution`.
     Stop(StatesError),
+    /// The state machine was deleted: instead of its next transition the execution fails.
+    MachineDeleted,
     /// The deadline that `next_deadline` named has come.
     TimePassed,
     /// A worker took the task. Optional: an answer without it implies it.

@@ -89,6 +89,7 @@ impl Execution {
         match &event.kind {
             EventKind::Start(start) => cx.start(start),
             EventKind::Stop(error) => cx.end(EventId::NONE, Status::Aborted(error.clone())),
+            EventKind::MachineDeleted => cx.machine_deleted(),
             EventKind::TimePassed => cx.time_passed(),
             EventKind::TaskStarted { task, worker_name } => cx.task_started(*task, worker_name.clone()),
             EventKind::TaskSubmitted { task, output } => cx.task_submitted(*task, output),
@@ -197,7 +198,7 @@ impl Execution {
         }
         match &event.kind {
             EventKind::Start(_) => Err(Illegal::Start),
-            EventKind::Stop(_) | EventKind::TimePassed => Ok(()),
+            EventKind::Stop(_) | EventKind::MachineDeleted | EventKind::TimePassed => Ok(()),
             EventKind::TaskStarted { task, .. }
             | EventKind::TaskSubmitted { task, .. }
             | EventKind::TaskHeartbeat { task }
@@ -243,6 +244,15 @@ impl Cx<'_> {
         // AWS chains the first StateEntered to 0, not to ExecutionStarted (recorded).
         let first = self.definition.block(start.block).start_at;
         self.spawn(None, first, input, EventId::NONE);
+    }
+
+    fn machine_deleted(&mut self) {
+        let machine = &self.core.start().state_machine_name;
+        let machine = machine.split('/').next().unwrap_or_default();
+        let cause = format!("State machine {machine} has been deleted");
+        // Where AWS chains it to is not known: the last event is right wherever only one thing runs.
+        let previous = self.core.last_event;
+        self.end(previous, Status::Failed(StatesError::new("States.Runtime", cause)));
     }
 
     fn time_passed(&mut self) {

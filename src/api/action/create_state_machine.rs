@@ -11,6 +11,7 @@ use crate::api::action::Action;
 use crate::api::configuration;
 use crate::api::error::Answer;
 use crate::api::error::ApiError;
+use crate::api::machine;
 use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
@@ -18,7 +19,6 @@ use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::engine::machine::Revision;
 use crate::engine::machine::StateMachine;
-use crate::engine::machine::Version;
 use crate::engine::registry::Edit;
 use crate::model::execution_record::MachineType;
 
@@ -28,33 +28,25 @@ pub(super) const ACTION: Action = Action {
         Member::required("name", shapes::NAME),
         Member::required("definition", shapes::DEFINITION),
         Member::required("roleArn", shapes::ARN),
-        Member::optional("type", Shape::OneOf(&["STANDARD", "EXPRESS"])),
+        configuration::TYPE,
         configuration::LOGGING,
         configuration::TAGS,
         configuration::TRACING,
         Member::optional("publish", Shape::Bool),
-        Member::optional("versionDescription", Shape::Text { min: 0, max: 256 }),
+        Member::optional("versionDescription", shapes::DESCRIPTION),
         configuration::ENCRYPTION,
     ],
     call: |api, request| Box::pin(call(api, request)),
 };
 
 async fn call(api: &Api, request: Request) -> Answer {
-    let name = request.required("name");
-    if !crate::model::arn::is_name(name) {
-        return Err(ApiError::new("InvalidName", format!("Invalid Name: '{name}'")));
-    }
+    let name = shapes::name(request.required("name"))?;
     let machine_type = match request.text("type") {
         Some("EXPRESS") => MachineType::Express,
         _ => MachineType::Standard,
     };
-    let publish = request.flag("publish");
+    let publish = machine::publishes(&request)?;
     let description = request.text("versionDescription");
-    if description.is_some() && !publish {
-        return Err(ApiError::validation(
-            "Version description can only be set when publish is true",
-        ));
-    }
     let compiled = configuration::compile(api, request.required("definition"), machine_type)?;
     let now = api.host.now();
     let revision = Revision {
@@ -64,7 +56,7 @@ async fn call(api: &Api, request: Request) -> Answer {
         role_arn: request.required("roleArn").into(),
         logging: configuration::logging(&request)?,
         tracing: configuration::tracing(&request),
-        encryption: request.get("encryptionConfiguration").cloned(),
+        encryption: configuration::encryption(&request)?,
         published_as: publish.then(|| description.unwrap_or_default().to_owned()),
     };
     let (region, account) = api.host.place();
@@ -82,13 +74,7 @@ async fn call(api: &Api, request: Request) -> Answer {
         is_deleting: false,
     };
     if publish {
-        machine.last_version = 1;
-        machine.versions.push(Version {
-            number: 1,
-            revision: machine.revision.clone(),
-            description: description.map(ToOwned::to_owned),
-            created: now,
-        });
+        machine.publish(description, now);
     }
     let machine = api
         .host
@@ -98,10 +84,7 @@ async fn call(api: &Api, request: Request) -> Answer {
                 let definition = configuration::put(&compiled);
                 Ok((Arc::clone(&machine), vec![Edit::PutMachine(machine)], vec![definition]))
             }
-            Some(known) if known.is_deleting => Err(ApiError::new(
-                "StateMachineDeleting",
-                format!("State Machine is being deleted: '{arn}'"),
-            )),
+            Some(known) if known.is_deleting => Err(machine::deleting(&arn)),
             // The same creation again changes nothing; roles and tags are not compared.
             Some(known) if known.machine_type == machine_type && is_same(&known.revision, &machine.revision) => {
                 Ok((known, Vec::new(), Vec::new()))
@@ -115,10 +98,11 @@ async fn call(api: &Api, request: Request) -> Answer {
     let mut answer = Map::new();
     put(&mut answer, "stateMachineArn", Some(&*machine.arn));
     put(&mut answer, "creationDate", Some(shapes::seconds(machine.created)));
+    let version = machine.current_version().filter(|_| publish);
     put(
         &mut answer,
         "stateMachineVersionArn",
-        publish.then(|| machine.version_arn(1)),
+        version.map(|version| machine.version_arn(version.number)),
     );
     Ok(Value::Object(answer))
 }

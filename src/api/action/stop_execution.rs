@@ -9,7 +9,6 @@ use crate::api::execution;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
-use crate::model::states_error::StatesError;
 
 pub(super) const ACTION: Action = Action {
     name: "StopExecution",
@@ -24,13 +23,9 @@ pub(super) const ACTION: Action = Action {
 async fn call(api: &Api, request: Request) -> Answer {
     let arn = request.required("executionArn");
     let record = api.execution(arn)?;
-    let error = StatesError {
-        name: request.text("error").map(ToOwned::to_owned),
-        cause: request.text("cause").map(ToOwned::to_owned),
-    };
     let record = api
         .host
-        .stop(record.id, error)
+        .stop(record.id, request.error())
         .await?
         .ok_or_else(|| execution::does_not_exist(arn))?;
     let stopped = record.stopped.unwrap_or_else(|| api.host.now());

@@ -43,6 +43,7 @@ pub(crate) fn compile_tree(root: &Node, options: &Options) -> Result<Definition,
         names: BTreeSet::new(),
         labels: BTreeSet::new(),
         assignments: Vec::new(),
+        variable_reads: BTreeMap::new(),
         isolated: BTreeSet::new(),
         has_hole: false,
     };
@@ -67,6 +68,8 @@ pub(super) struct Compiler<'n, 'o> {
     names: BTreeSet<&'n str>,
     pub(super) labels: BTreeSet<&'n str>,
     pub(super) assignments: Vec<Assignment>,
+    /// The variables that each state reads.
+    pub(super) variable_reads: BTreeMap<StateId, BTreeSet<String>>,
     /// Blocks of Distributed Maps: their variables are their own.
     pub(super) isolated: BTreeSet<BlockId>,
     /// An open placeholder stands for an object or a list.
@@ -164,6 +167,7 @@ impl<'n> Compiler<'n, '_> {
                 timeout_seconds,
                 blocks: self.blocks.into_iter().flatten().collect(),
                 states: self.states.into_iter().flatten().collect(),
+                variable_reads: self.variable_reads,
             });
         }
         let states: Option<Vec<State>> = self.states.into_iter().collect();
@@ -174,6 +178,7 @@ impl<'n> Compiler<'n, '_> {
                 timeout_seconds,
                 blocks,
                 states,
+                variable_reads: self.variable_reads,
             }),
             // Every missing piece has left a finding; this is the honest answer if one did not.
             _ => Err(vec![Diagnostic {

@@ -28,6 +28,14 @@ impl<'n> Compiler<'n, '_> {
         self.here.language == QueryLanguage::JsonAta
     }
 
+    /// Notes the variables that a field of this state reads.
+    fn reads(&mut self, names: impl IntoIterator<Item = String>) {
+        let mut names = names.into_iter().peekable();
+        if names.peek().is_some() {
+            self.variable_reads.entry(self.here.state).or_default().extend(names);
+        }
+    }
+
     /// Notes what the query room refuses.
     fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
         for (index, error) in errors.into_iter().enumerate() {
@@ -49,9 +57,11 @@ impl<'n> Compiler<'n, '_> {
         } else {
             Template::parse_jsonpath(&value)
         };
-        template
+        let template = template
             .map_err(|errors| self.errors(node, &object.at(name), errors))
-            .ok()
+            .ok()?;
+        self.reads(template.variables());
+        Some(template)
     }
 
     /// Compiles a template if the state speaks JSONPath.
@@ -105,9 +115,11 @@ impl<'n> Compiler<'n, '_> {
         scope: FieldScope,
     ) -> Option<Expression> {
         let node = object.get(name)?;
-        Expression::parse(text, scope)
+        let expression = Expression::parse(text, scope)
             .map_err(|errors| self.errors(node, &object.at(name), errors))
-            .ok()
+            .ok()?;
+        self.reads(expression.variables());
+        Some(expression)
     }
 
     /// Compiles any path.
@@ -119,9 +131,13 @@ impl<'n> Compiler<'n, '_> {
         } else {
             text
         };
-        Path::parse(text)
+        let path = Path::parse(text)
             .map_err(|error| self.errors(node, &object.at(name), [error]))
-            .ok()
+            .ok()?;
+        if let Root::Variable(name) = path.root() {
+            self.reads([name.to_string()]);
+        }
+        Some(path)
     }
 
     /// Compiles a reference path.
@@ -195,10 +211,11 @@ impl<'n> Compiler<'n, '_> {
             if text.starts_with('$') || node.is_open() {
                 return self.path(object, path_name).map(TextField::Path);
             }
-            return Call::parse(text)
+            let call = Call::parse(text)
                 .map_err(|error| self.errors(node, &object.at(path_name), [error]))
-                .ok()
-                .map(TextField::Call);
+                .ok()?;
+            self.reads(call.variables());
+            return Some(TextField::Call(call));
         }
         let text = self.string(object, name)?;
         if self.is_jsonata() && Expression::is_expression(text) {

@@ -1,0 +1,22 @@
+//! `SendTaskFailure`.
+
+use serde_json::json;
+
+use crate::api::Api;
+use crate::api::action::Action;
+use crate::api::error::Answer;
+use crate::api::request::Request;
+use crate::api::shapes;
+use crate::engine::start::Word;
+
+pub(super) const ACTION: Action = Action {
+    name: "SendTaskFailure",
+    input: &[shapes::TASK_TOKEN, shapes::ERROR, shapes::CAUSE],
+    call: |api, request| Box::pin(call(api, request)),
+};
+
+async fn call(api: &Api, request: Request) -> Answer {
+    let word = Word::Failure(request.error());
+    api.answer(request.required("taskToken"), word).await?;
+    Ok(json!({}))
+}

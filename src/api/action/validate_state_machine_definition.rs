@@ -1,0 +1,56 @@
+//! `ValidateStateMachineDefinition`.
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::api::Api;
+use crate::api::action::Action;
+use crate::api::configuration;
+use crate::api::error::Answer;
+use crate::api::member::Member;
+use crate::api::member::Shape;
+use crate::api::request::Request;
+use crate::api::shapes;
+use crate::api::shapes::put;
+use crate::asl::diagnostic::Diagnostic;
+use crate::asl::load;
+
+pub(super) const ACTION: Action = Action {
+    name: "ValidateStateMachineDefinition",
+    input: &[
+        Member::required("definition", shapes::DEFINITION),
+        configuration::TYPE,
+        Member::optional("severity", Shape::OneOf(&["ERROR", "WARNING"])),
+        Member::optional("maxResults", Shape::Int { min: 0, max: 100 }),
+    ],
+    call: |api, request| Box::pin(call(api, request)),
+};
+
+async fn call(_: &Api, request: Request) -> Answer {
+    let options = load::Options {
+        express: request.text("type") == Some("EXPRESS"),
+        ..load::Options::default()
+    };
+    let errors = match load::compile(request.required("definition"), &options) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors,
+    };
+    let result = if errors.is_empty() { "OK" } else { "FAIL" };
+    let limit = request.page_size().min(100);
+    let shown: Vec<Value> = errors.iter().take(limit).map(|error| show("ERROR", error)).collect();
+    Ok(json!({
+        "result": result,
+        "diagnostics": shown,
+        "truncated": limit < errors.len(),
+    }))
+}
+
+fn show(severity: &str, diagnostic: &Diagnostic) -> Value {
+    let mut map = Map::new();
+    put(&mut map, "severity", Some(severity));
+    put(&mut map, "code", Some(diagnostic.code));
+    put(&mut map, "message", Some(&*diagnostic.message));
+    put(&mut map, "location", diagnostic.location.as_deref());
+    Value::Object(map)
+}
