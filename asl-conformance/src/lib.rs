@@ -4,8 +4,10 @@
 //! is expected, `report` goes over directories. The format is described in README.md beside this crate.
 #![warn(missing_docs)]
 
+pub mod calls;
 pub mod case;
 pub mod events;
+pub mod exceptions;
 pub mod matcher;
 pub mod report;
 pub mod runner;

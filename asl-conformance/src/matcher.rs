@@ -17,6 +17,8 @@ pub struct Matcher<'a> {
     tokens: Vec<&'a str>,
     /// Members that are not compared.
     ignored: BTreeSet<String>,
+    /// Members that may be there without being expected.
+    allowed: &'static [&'static str],
     bound: BTreeMap<String, String>,
     loose_ids: bool,
     exact: bool,
@@ -35,6 +37,7 @@ impl<'a> Matcher<'a> {
             placeholders,
             tokens,
             ignored: BTreeSet::new(),
+            allowed: &[],
             bound: BTreeMap::new(),
             loose_ids: false,
             exact: false,
@@ -44,6 +47,12 @@ impl<'a> Matcher<'a> {
     /// Leaves members of these names out of the comparison, wherever they are.
     pub fn ignoring(mut self, names: &BTreeSet<String>) -> Self {
         self.ignored.clone_from(names);
+        self
+    }
+
+    /// Lets members of these names be there without being expected, wherever they are.
+    pub fn allowing(mut self, names: &'static [&'static str]) -> Self {
+        self.allowed = names;
         self
     }
 
@@ -95,7 +104,10 @@ impl<'a> Matcher<'a> {
                 if let Some((key, value)) = wanted.iter().find(|(key, _)| seen(key) && !got.contains_key(*key)) {
                     return Some(format!("{path}.{key}: missing, expected {}", short(value)));
                 }
-                if let Some((key, value)) = got.iter().find(|(key, _)| seen(key) && !wanted.contains_key(*key)) {
+                if let Some((key, value)) = got
+                    .iter()
+                    .find(|(key, _)| seen(key) && !self.allowed.contains(&key.as_str()) && !wanted.contains_key(*key))
+                {
                     return Some(format!("{path}.{key}: unexpected {}", short(value)));
                 }
                 let keys: Vec<&String> = wanted.keys().filter(|key| seen(key)).collect();

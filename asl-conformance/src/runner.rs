@@ -24,9 +24,11 @@ use stepfn::sim::driver;
 use stepfn::sim::driver::Tasks;
 use stepfn::sim::mock_config::MockConfig;
 
+use crate::calls;
 use crate::case::Case;
 use crate::events;
 use crate::events::Order;
+use crate::exceptions;
 use crate::matcher::Difference;
 use crate::matcher::Matcher;
 use crate::matcher::short;
@@ -66,7 +68,7 @@ const STEPS_MAX: u64 = 1_000_000;
 /// Runs a case, or says why it cannot be run.
 pub fn run_case(case: &Case, options: &Options) -> Verdict {
     if case.kind != "execution" {
-        return Verdict::Skipped(format!("kind {}", case.kind));
+        return run_calls(case, options);
     }
     if !case.requires.is_empty() && case.mock().is_none() {
         return Verdict::Skipped(format!("requires {}", case.requires.join(", ")));
@@ -81,6 +83,28 @@ pub fn run_case(case: &Case, options: &Options) -> Verdict {
         Ok(Ok(None)) => Verdict::Passed,
         Ok(Ok(Some(difference)) | Err(difference)) => Verdict::Failed(difference),
         Err(panic) => Verdict::Failed(format!("panicked: {}", panic_text(&*panic))),
+    }
+}
+
+/// Runs a case of API calls, each on a server of its own.
+fn run_calls(case: &Case, options: &Options) -> Verdict {
+    let Some(server) = &options.server else {
+        return Verdict::Skipped(format!("kind {} needs a server", case.kind));
+    };
+    if !case.requires.is_empty() {
+        return Verdict::Skipped(format!("requires {}", case.requires.join(", ")));
+    }
+    let run = || {
+        let server = server.fresh()?;
+        let difference = calls::run(case, &mut server.client()?);
+        server.stop();
+        difference
+    };
+    match (run(), exceptions::reason(&case.name)) {
+        (Ok(None), None) => Verdict::Passed,
+        (Ok(None), Some(_)) => Verdict::Failed("it passes: take it off exceptions.txt".to_owned()),
+        (Ok(Some(_)) | Err(_), Some(reason)) => Verdict::Skipped(format!("exception: {reason}")),
+        (Ok(Some(difference)) | Err(difference), None) => Verdict::Failed(difference),
     }
 }
 

@@ -8,10 +8,13 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -51,6 +54,8 @@ pub struct Server {
     runtime: Runtime,
     address: SocketAddr,
     scripts: Scripts,
+    directory: Option<PathBuf>,
+    n_fresh: AtomicU64,
     // Dropping it stops the server.
     _stop: watch::Sender<bool>,
 }
@@ -75,6 +80,23 @@ impl Server {
     /// # Errors
     /// The store or the socket cannot be made.
     pub fn start(directory: Option<&Path>) -> Result<Self, String> {
+        Self::with_clock(directory, true)
+    }
+
+    /// Starts another server over a store of the same kind that is empty; time passes there as it does.
+    ///
+    /// # Errors
+    /// The store or the socket cannot be made.
+    pub fn fresh(&self) -> Result<Self, String> {
+        let number = self.n_fresh.fetch_add(1, Ordering::Relaxed);
+        let directory = self
+            .directory
+            .as_ref()
+            .map(|directory| directory.join(format!("fresh-{number}")));
+        Self::with_clock(directory.as_deref(), false)
+    }
+
+    fn with_clock(directory: Option<&Path>, skip_time: bool) -> Result<Self, String> {
         let store: Arc<dyn Store> = match directory {
             Some(directory) => Arc::new(SqliteStore::open(directory).map_err(|error| error.to_string())?),
             None => Arc::new(MemoryStore::default()),
@@ -91,7 +113,7 @@ impl Server {
             }),
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
-            skip_time: true,
+            skip_time,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);
@@ -114,6 +136,8 @@ impl Server {
             runtime,
             address,
             scripts,
+            directory: directory.map(Path::to_path_buf),
+            n_fresh: AtomicU64::new(0),
             _stop: stop,
         })
     }
@@ -161,6 +185,28 @@ fn answering(scripts: Scripts) -> Answering {
     })
 }
 
+/// Why an operation gave nothing.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    operation: String,
+    /// AWS's exception name; empty when the connection broke.
+    pub code: String,
+    /// Its message.
+    pub message: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.operation, self.code, self.message)
+    }
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        fault.to_string()
+    }
+}
+
 /// A connection that speaks the API's protocol.
 pub struct Client {
     stream: BufReader<TcpStream>,
@@ -171,14 +217,19 @@ impl Client {
     ///
     /// # Errors
     /// The operation was refused, or the connection broke.
-    pub fn call(&mut self, operation: &str, request: &Value) -> Result<Map<String, Value>, String> {
+    pub fn call(&mut self, operation: &str, request: &Value) -> Result<Map<String, Value>, Fault> {
         let body = request.to_string();
         let head = format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: AWSStepFunctions.{operation}\r\n\
              Content-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        let broken = |error: std::io::Error| format!("{operation}: the connection broke: {error}");
+        let fault = |code: &str, message: String| Fault {
+            operation: operation.to_owned(),
+            code: code.to_owned(),
+            message,
+        };
+        let broken = |error: std::io::Error| fault("", format!("the connection broke: {error}"));
         let stream = self.stream.get_mut();
         stream.write_all(head.as_bytes()).map_err(broken)?;
         stream.write_all(body.as_bytes()).map_err(broken)?;
@@ -198,15 +249,16 @@ impl Client {
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).map_err(broken)?;
-        let answer: Value = serde_json::from_slice(&body).map_err(|error| format!("{operation}: {error}"))?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|error| fault("", error.to_string()))?;
         let Value::Object(answer) = answer else {
-            return Err(format!("{operation}: the answer is no object"));
+            return Err(fault("", "the answer is no object".to_owned()));
         };
         if status.contains(" 200 ") {
             return Ok(answer);
         }
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Err(format!("{operation}: {}: {}", text("__type"), text("message")))
+        let name = text("__type");
+        Err(fault(name.rsplit('#').next().unwrap_or_default(), text("message")))
     }
 
     /// Creates a state machine and returns its ARN.

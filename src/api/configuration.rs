@@ -153,7 +153,7 @@ pub fn logging(request: &Request) -> Result<Value, ApiError> {
             format!("Invalid Logging Configuration: {text}"),
         )
     };
-    if (level != "OFF" || given.is_some_and(|given| given.get("destinations").is_some())) && n_destinations != 1 {
+    if (level != "OFF" || 0 < n_destinations) && n_destinations != 1 {
         return Err(invalid("Must specify exactly one Log Destination."));
     }
     let mut complete = json!({
