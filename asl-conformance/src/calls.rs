@@ -44,6 +44,9 @@ pub fn run(case: &Case, client: &mut Client) -> Result<Difference, String> {
         if let Some(seconds) = call.get("sleep").and_then(Value::as_f64) {
             std::thread::sleep(Duration::from_secs_f64(seconds.min(1.0)));
         } else if call.get("await").is_some() {
+            if case.requires.iter().any(|need| need == "activity") {
+                work(case, &answers, client)?;
+            }
             pause(&render(call, &answers)?, client)?;
         } else {
             let difference = one(call, client, &mut answers, &mut matcher)?;
@@ -172,6 +175,39 @@ fn pick<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         Value::Array(items) => items.get(part.parse::<usize>().ok()?),
         other => other.get(part),
     })
+}
+
+/// Plays the activity's worker, who is not in the recording: takes the task and answers as the history tells.
+fn work(case: &Case, answers: &BTreeMap<u64, Value>, client: &mut Client) -> Result<(), String> {
+    let recorded = Value::Object(case.json.clone());
+    let find = |name: &str| find(&recorded, name);
+    let arn = answers.values().find_map(|answer| answer.get("activityArn"));
+    let worker = find("activityStartedEventDetails").and_then(|details| details.get("workerName"));
+    let taken = client.call("GetActivityTask", &json!({ "activityArn": arn, "workerName": worker }))?;
+    let token = taken.get("taskToken");
+    if let Some(details) = find("activityFailedEventDetails") {
+        let text = |name: &str| match details.get(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(json) => Some(json.to_string()),
+        };
+        let failure = json!({ "taskToken": token, "error": text("error"), "cause": text("cause") });
+        client.call("SendTaskFailure", &failure)?;
+    } else if let Some(details) = find("activitySucceededEventDetails") {
+        let output = details.get("output").map(Value::to_string);
+        client.call("SendTaskSuccess", &json!({ "taskToken": token, "output": output }))?;
+    }
+    Ok(())
+}
+
+fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(members) => members
+            .get(name)
+            .or_else(|| members.values().find_map(|value| find(value, name))),
+        Value::Array(items) => items.iter().find_map(|value| find(value, name)),
+        _ => None,
+    }
 }
 
 /// Waits for what the recorder waited for: the end of an execution, or some of its events.
