@@ -137,6 +137,25 @@ pub fn put(compiled: &Compiled) -> Change {
     }
 }
 
+/// Takes a role's ARN.
+///
+/// # Errors
+/// `InvalidArn`.
+pub fn role(arn: &str) -> Result<Arc<str>, ApiError> {
+    let mut parts = arn.splitn(6, ':');
+    let [scheme, partition, service, region, account, role] = [(); 6].map(|()| parts.next().unwrap_or(""));
+    let is_role = scheme == "arn"
+        && !partition.is_empty()
+        && service == "iam"
+        && region.is_empty()
+        && !account.is_empty()
+        && role.strip_prefix("role/").is_some_and(|name| !name.is_empty());
+    match is_role {
+        true => Ok(arn.into()),
+        false => Err(ApiError::new("InvalidArn", format!("Invalid Role Arn: '{arn}'"))),
+    }
+}
+
 /// Returns the complete logging configuration of a request.
 ///
 /// # Errors
@@ -153,7 +172,8 @@ pub fn logging(request: &Request) -> Result<Value, ApiError> {
             format!("Invalid Logging Configuration: {text}"),
         )
     };
-    if (level != "OFF" || 0 < n_destinations) && n_destinations != 1 {
+    // A list without destinations is fine as long as nothing is logged (recorded).
+    if 1 < n_destinations || (level != "OFF" && n_destinations == 0) {
         return Err(invalid("Must specify exactly one Log Destination."));
     }
     let mut complete = json!({

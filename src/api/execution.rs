@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::machine::Chosen;
-use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::api::shapes::redrive_status;
 use crate::api::shapes::seconds;
@@ -44,10 +43,22 @@ impl Api {
         self.host.store().find(arn)?.ok_or_else(|| does_not_exist(arn))
     }
 
-    /// Prepares a start: the name, the ARN, the input.
+    /// Finds a STANDARD execution, for operations that take no EXPRESS ones, not even a Map Run's.
     ///
     /// # Errors
-    /// `InvalidName`, `InvalidExecutionInput`.
+    /// `InvalidArn`, `ExecutionDoesNotExist`.
+    pub fn standard_execution(&self, arn: &str) -> Result<Arc<ExecutionRecord>, ApiError> {
+        let parsed = Arn::parse(arn)?;
+        match parsed.resource {
+            Resource::Express { .. } => Err(parsed.unfit().into()),
+            _ => self.execution(arn),
+        }
+    }
+
+    /// Prepares a start: the ARN, the input. The name was checked.
+    ///
+    /// # Errors
+    /// `InvalidExecutionInput`.
     pub fn begin(
         &self,
         chosen: &Chosen,
@@ -55,7 +66,6 @@ impl Api {
         input: Option<&str>,
         trace_header: Option<&str>,
     ) -> Result<Begin, ApiError> {
-        let name = name.map(shapes::name).transpose()?;
         let input = read_input(input.unwrap_or("{}"))?;
         let machine = &chosen.machine;
         let express = machine.machine_type == MachineType::Express;

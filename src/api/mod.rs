@@ -20,6 +20,9 @@ pub mod shapes;
 pub mod tags;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::engine::host::Host;

@@ -7,6 +7,7 @@ use crate::asl::definition::Definition;
 use crate::asl::diagnostic::Diagnostic;
 use crate::asl::substitute;
 use crate::asl::text;
+use crate::asl::warning;
 use crate::asl::yaml;
 use crate::model::quota::DEFINITION_BYTES_MAX;
 
@@ -42,6 +43,11 @@ impl Default for Options {
             express: false,
         }
     }
+}
+
+/// Returns what AWS accepts in a JSON definition but warns of.
+pub fn warnings(text: &str) -> Vec<Diagnostic> {
+    text::parse(text).map_or_else(|_| Vec::new(), |tree| warning::warnings(&tree))
 }
 
 /// Tells why a text is not JSON, in one sentence of the reader that AWS uses.

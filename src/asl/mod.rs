@@ -17,4 +17,5 @@ mod probes;
 mod substitute;
 pub mod substitution_file;
 mod text;
+mod warning;
 mod yaml;

@@ -6,6 +6,7 @@ use std::hash::DefaultHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
 
@@ -28,9 +29,12 @@ use crate::model::states_error::StatesError;
 use crate::model::token::TokenClaim;
 use crate::model::token::TokenKey;
 use crate::store::StoreError;
+use crate::store::change::HistoryQuery;
 
 /// Workers that may wait for one activity.
 const POLLERS_MAX: usize = 1_000;
+/// History events that are read at a time.
+const HISTORY_PAGE: usize = 1_000;
 
 /// What an execution is started with.
 pub struct Begin {
@@ -257,13 +261,41 @@ impl Host {
             Err(Refused::NotOpen | Refused::Illegal(_)) => {
                 // What ended the task may be on its way to the store.
                 self.catch_up().await?;
-                return Err(TokenError::Over(None));
+                return Err(TokenError::Over(self.activity_of(claim)?));
             }
             Err(Refused::Store(error)) => return Err(error.into()),
         }
         match safe.await {
             Ok(result) => result.map(|_| ()).map_err(TokenError::Store),
             Err(_) => Err(StoreError::Stopped("the server is stopping".into()).into()),
+        }
+    }
+
+    /// Returns the activity of a task that was scheduled once: task n is the n-th that the history tells of.
+    fn activity_of(&self, claim: TokenClaim) -> Result<Option<Arc<str>>, StoreError> {
+        let (mut from, mut n_before) = (1, 0);
+        loop {
+            let page = self.store.history(&HistoryQuery {
+                execution: claim.execution,
+                from,
+                limit: HISTORY_PAGE,
+                reverse: false,
+            })?;
+            let scheduled = |event: &&Value| {
+                let kind = event.get("type").and_then(Value::as_str);
+                kind.is_some_and(|kind| kind.ends_with("Scheduled"))
+            };
+            let index = claim.task.0.saturating_sub(1).saturating_sub(n_before);
+            let mut found = page.iter().filter(scheduled);
+            if let Some(event) = usize::try_from(index).ok().and_then(|index| found.nth(index)) {
+                let resource = event.pointer("/activityScheduledEventDetails/resource");
+                return Ok(resource.and_then(Value::as_str).map(Arc::from));
+            }
+            n_before += page.iter().filter(scheduled).count() as u64;
+            if page.len() < HISTORY_PAGE {
+                return Ok(None);
+            }
+            from += page.len() as u64;
         }
     }
 

@@ -47,13 +47,14 @@ async fn call(api: &Api, request: Request) -> Answer {
     };
     let publish = machine::publishes(&request)?;
     let description = request.text("versionDescription");
+    let role_arn = configuration::role(request.required("roleArn"))?;
     let compiled = configuration::compile(api, request.required("definition"), machine_type)?;
     let now = api.host.now();
     let revision = Revision {
         id: None,
         updated: now,
         definition: compiled.hash.clone(),
-        role_arn: request.required("roleArn").into(),
+        role_arn,
         logging: configuration::logging(&request)?,
         tracing: configuration::tracing(&request),
         encryption: configuration::encryption(&request)?,

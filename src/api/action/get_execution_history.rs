@@ -39,7 +39,7 @@ const DATA: &[&str] = &[
 ];
 
 async fn call(api: &Api, request: Request) -> Answer {
-    let record = api.execution(request.required("executionArn"))?;
+    let record = api.standard_execution(request.required("executionArn"))?;
     let reverse = request.flag("reverseOrder");
     let from = match api.cursor::<u64>(NAME, &request)? {
         Some(from) => from,

@@ -8,6 +8,7 @@ use crate::api::Api;
 use crate::api::action::Action;
 use crate::api::error::Answer;
 use crate::api::error::ApiError;
+use crate::api::machine;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
@@ -32,10 +33,12 @@ async fn call(api: &Api, request: Request) -> Answer {
         Some((arn, case)) => (arn, Some(Arc::from(case))),
         None => (given, None),
     };
+    machine::parse(arn)?;
+    let name = request.text("name").map(shapes::name).transpose()?;
     let chosen = api.choose(arn)?;
     // The header wins over the member.
     let trace = request.trace_header.as_deref().or(request.text("traceHeader"));
-    let mut begin = api.begin(&chosen, request.text("name"), request.text("input"), trace)?;
+    let mut begin = api.begin(&chosen, name, request.text("input"), trace)?;
     begin.facts.mock_case = mock_case;
     let input: Arc<str> = begin.input.text().into();
     let record = match api.host.begin(begin).await? {

@@ -8,6 +8,7 @@ use crate::api::Api;
 use crate::api::action::Action;
 use crate::api::error::Answer;
 use crate::api::error::ApiError;
+use crate::api::machine;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
@@ -28,7 +29,10 @@ pub(super) const ACTION: Action = Action {
 };
 
 async fn call(api: &Api, request: Request) -> Answer {
-    let chosen = api.choose(request.required("stateMachineArn"))?;
+    let arn = request.required("stateMachineArn");
+    machine::parse(arn)?;
+    let name = request.text("name").map(shapes::name).transpose()?;
+    let chosen = api.choose(arn)?;
     if chosen.machine.machine_type != MachineType::Express {
         return Err(ApiError::new(
             "StateMachineTypeNotSupported",
@@ -36,7 +40,7 @@ async fn call(api: &Api, request: Request) -> Answer {
         ));
     }
     let trace = request.trace_header.as_deref().or(request.text("traceHeader"));
-    let mut begin = api.begin(&chosen, request.text("name"), request.text("input"), trace)?;
+    let mut begin = api.begin(&chosen, name, request.text("input"), trace)?;
     begin.is_synchronous = true;
     let (Begun::Fresh(record) | Begun::Known(record)) = api.host.begin(begin).await?;
     let facts = &record.facts;

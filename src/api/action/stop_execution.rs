@@ -22,7 +22,7 @@ pub(super) const ACTION: Action = Action {
 
 async fn call(api: &Api, request: Request) -> Answer {
     let arn = request.required("executionArn");
-    let record = api.execution(arn)?;
+    let record = api.standard_execution(arn)?;
     let record = api
         .host
         .stop(record.id, request.error())

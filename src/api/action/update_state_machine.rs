@@ -103,7 +103,7 @@ fn revise(api: &Api, request: &Request, machine: &StateMachine) -> Result<(Revis
         }
     }
     if let Some(role) = request.text("roleArn") {
-        revision.role_arn = role.into();
+        revision.role_arn = configuration::role(role)?;
     }
     if request.get("loggingConfiguration").is_some() {
         revision.logging = configuration::logging(request)?;

@@ -32,18 +32,21 @@ async fn call(_: &Api, request: Request) -> Answer {
         express: request.text("type") == Some("EXPRESS"),
         ..load::Options::default()
     };
-    let errors = match load::compile(request.required("definition"), &options) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors,
-    };
+    let text = request.required("definition");
+    let errors = load::compile(text, &options).err().unwrap_or_default();
     let result = if errors.is_empty() { "OK" } else { "FAIL" };
+    let warnings = match request.text("severity") {
+        Some("WARNING") => load::warnings(text),
+        _ => Vec::new(),
+    };
     let limit = request.page_size().min(100);
-    let shown: Vec<Value> = errors.iter().take(limit).map(|error| show("ERROR", error)).collect();
-    Ok(json!({
-        "result": result,
-        "diagnostics": shown,
-        "truncated": limit < errors.len(),
-    }))
+    let errors = errors.iter().map(|error| show("ERROR", error));
+    let mut diagnostics: Vec<Value> = errors
+        .chain(warnings.iter().map(|warning| show("WARNING", warning)))
+        .collect();
+    let is_truncated = limit < diagnostics.len();
+    diagnostics.truncate(limit);
+    Ok(json!({ "result": result, "diagnostics": diagnostics, "truncated": is_truncated }))
 }
 
 fn show(severity: &str, diagnostic: &Diagnostic) -> Value {

@@ -8,14 +8,14 @@ use crate::asl::node::Node;
 
 /// Which query language a field belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Ata,
     Both,
     Path,
 }
 
 /// A list of fields.
-pub(super) type Fields = &'static [(&'static str, Mode)];
+pub(crate) type Fields = &'static [(&'static str, Mode)];
 
 use Mode::Ata;
 use Mode::Both;
@@ -90,7 +90,7 @@ pub(super) const RESULT_WRITER: Fields = &[
 pub(super) const WRITER_CONFIG: Fields = &[("OutputType", Both), ("Transformation", Both)];
 
 /// The state types, in AWS's order, and their fields beside `Type`, `Comment` and `QueryLanguage`.
-pub(super) const STATE_TYPES: &[(&str, Fields)] = &[
+pub(crate) const STATE_TYPES: &[(&str, Fields)] = &[
     (
         "Task",
         &[

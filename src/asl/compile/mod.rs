@@ -19,4 +19,5 @@ mod value;
 mod variables;
 mod wait;
 
+pub(crate) use fields::STATE_TYPES;
 pub(crate) use machine::compile_tree;
