@@ -29,8 +29,11 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::scratch::Scratch;
 
 /// Runs a check over every store. It gets the store and a way to open it anew: `None` when nothing outlives it.
-fn check_all(check: fn(Box<dyn Store>, &dyn Fn() -> Option<Box<dyn Store>>)) {
-    check(Box::new(MemoryStore::default()), &|| None);
+/// Opens the store again, if it is one that keeps what it has.
+type Reopen<'a> = &'a dyn Fn() -> Option<Box<dyn Store>>;
+
+fn check_all(check: fn(Box<dyn Store>, Reopen<'_>)) {
+    check(Box::<MemoryStore>::default(), &|| None);
     let scratch = Scratch::new();
     let open = || SqliteStore::open(&scratch.0).unwrap();
     check(Box::new(open()), &|| Some(Box::new(open())));
@@ -84,7 +87,7 @@ pub(super) fn step(record: &ExecutionRecord, n_events: u64) -> Transition {
         id: EventId(id),
         previous: EventId(id - 1),
         at: Timestamp(1_000 + i64::try_from(id).unwrap()),
-        kind: HistoryEventKind::ExecutionFailed(StatesError::named(&format!("E{id}"))),
+        kind: HistoryEventKind::ExecutionFailed(StatesError::named(format!("E{id}"))),
     });
     Transition {
         journal: format!("[{}]", record.version),
