@@ -9,6 +9,7 @@ use crate::asl::definition::Definition;
 use crate::kernel::core::Core;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
+use crate::kernel::isolated;
 use crate::model::history_event::StateType;
 use crate::model::payload::Payload;
 use crate::model::timestamp::Timestamp;
@@ -47,7 +48,7 @@ pub(super) struct Extra {
 }
 
 /// `$$.Map.Item`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) index: u64,
     pub(super) key: Option<String>,
@@ -80,6 +81,9 @@ pub(super) fn with_env<T>(
 
 /// Makes the context object, members in AWS's order (recorded).
 fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra, form: ContextForm) -> Value {
+    if let Some(context) = core.watch.as_ref().and_then(|watch| watch.context.as_ref()) {
+        return context.clone();
+    }
     let start = core.start();
     let frame = core.frame(frame_id);
     let state = definition.state(frame.state);
@@ -90,7 +94,9 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     }
     execution.insert("StartTime".into(), Value::from(time_text(core.started_at)));
     execution.insert("Name".into(), Value::from(&*start.name));
-    execution.insert("RoleArn".into(), Value::from(&*start.role_arn));
+    // Only a state under test may have no role.
+    let role = Some(&*start.role_arn).filter(|role| !role.is_empty());
+    execution.insert("RoleArn".into(), Value::from(role));
     if !start.synchronous {
         execution.insert("RedriveCount".into(), Value::from(0));
     }
@@ -98,7 +104,11 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     machine.insert("Id".into(), Value::from(&*start.state_machine_arn));
     machine.insert("Name".into(), Value::from(&*start.state_machine_name));
     let mut of_state = Map::new();
-    of_state.insert("Name".into(), Value::from(&*state.name));
+    let name = match core.watch {
+        Some(_) => isolated::STATE_NAME,
+        None => &*state.name,
+    };
+    of_state.insert("Name".into(), Value::from(name));
     of_state.insert("EnteredTime".into(), Value::from(time_text(frame.entered_at)));
     if matches!(
         state.state_type(),
@@ -110,7 +120,9 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     context.insert("Execution".into(), Value::Object(execution));
     context.insert("StateMachine".into(), Value::Object(machine));
     context.insert("State".into(), Value::Object(of_state));
-    if let Some(item) = extra.item.clone().or_else(|| enclosing_item(core, frame_id)) {
+    let of_test = || core.watch.as_ref()?.item.clone();
+    let item = extra.item.clone().or_else(|| enclosing_item(core, frame_id));
+    if let Some(item) = item.or_else(of_test) {
         let mut of_item = Map::new();
         of_item.insert("Index".into(), Value::from(item.index));
         if let Some(key) = item.key {

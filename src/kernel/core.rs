@@ -17,6 +17,7 @@ use crate::kernel::event::Status;
 use crate::kernel::frame::Frame;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
+use crate::kernel::isolated::Watch;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
 use crate::model::history_event::HistoryEventKind;
@@ -50,6 +51,9 @@ pub(super) struct Core {
     pub(super) timeout_at: Option<Timestamp>,
     pub(super) tasks: BTreeMap<TaskId, FrameId>,
     pub(super) children: BTreeMap<ChildId, FrameId>,
+    /// Set while one state is under test, which no snapshot ever holds.
+    #[serde(skip)]
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 impl Core {
@@ -71,6 +75,7 @@ impl Core {
             timeout_at: None,
             tasks: BTreeMap::new(),
             children: BTreeMap::new(),
+            watch: None,
         }
     }
 

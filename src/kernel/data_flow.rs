@@ -15,6 +15,7 @@ use crate::kernel::event::Status;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
+use crate::kernel::isolated::Stage;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::id::EventId;
 use crate::model::payload::Payload;
@@ -97,10 +98,19 @@ impl Cx<'_> {
             QueryLanguage::JsonPath => "Parameters",
             QueryLanguage::JsonAta => "Arguments",
         };
-        match &state.parameters {
-            Some(template) => self.evaluate(frame, template, input, extra, field),
-            None => Ok(input),
-        }
+        let stage = match state.language {
+            QueryLanguage::JsonPath => {
+                self.core.show(Stage::AfterInputPath, &input);
+                Stage::AfterParameters
+            }
+            QueryLanguage::JsonAta => Stage::AfterArguments,
+        };
+        let effective = match &state.parameters {
+            Some(template) => self.evaluate(frame, template, input, extra, field)?,
+            None => input,
+        };
+        self.core.show(stage, &effective);
+        Ok(effective)
     }
 
     /// Evaluates an `Assign` against the values as they were at the state's entry.
@@ -168,7 +178,9 @@ impl Cx<'_> {
                     Some(template) => self.evaluate(frame, template, result.clone(), &extra, "ResultSelector")?,
                     None => result.clone(),
                 };
+                self.core.show(Stage::AfterResultSelector, &selected);
                 let placed = place(&state.result_path, raw, selected)?;
+                self.core.show(Stage::AfterResultPath, &placed);
                 (self.apply_path(frame, &state.output_path, &placed)?, assigned)
             }
             QueryLanguage::JsonAta => {

@@ -88,6 +88,7 @@ impl Cx<'_> {
             // A Map fails over the input of one iteration while others run.
             let cursor = self.core.frame(frame).cursor;
             self.abort_children(frame, None, cursor);
+            self.core.show_error(&error, heartbeat);
             self.core.frame_mut(frame).step = Step::Failing {
                 error: error.clone(),
                 heartbeat,
@@ -119,7 +120,10 @@ impl Cx<'_> {
             }
             if let Decision::Catch { catcher } = decision {
                 match self.divert(frame, catcher, &error) {
-                    Ok(()) => return,
+                    Ok(()) => {
+                        self.core.show_catcher(catcher);
+                        return;
+                    }
                     Err(again) => {
                         // A catcher's own failure is not caught again by the same state; its EvaluationFailed points at
                         // the event that was to be caught (recorded).
@@ -148,6 +152,9 @@ impl Cx<'_> {
 
     /// `An error occurred while executing the state 'X' (entered at the event id #N). ` and `text`.
     fn prefixed(&self, frame: FrameId, text: &str) -> String {
+        if self.core.watch.is_some() {
+            return text.to_owned();
+        }
         let name = &self.state(frame).name;
         let entered = self.core.frame(frame).entered;
         format!("An error occurred while executing the state '{name}' (entered at the event id #{entered}). {text}")

@@ -149,11 +149,7 @@ impl Cx<'_> {
             Err(_) => run.n_items_failed += run.inputs.get(index as usize).map_or(1, |(_, n_items)| *n_items),
         }
         if run.is_over_threshold() {
-            let error = StatesError::new(
-                "States.ExceedToleratedFailureThreshold",
-                "The specified tolerated failure threshold was exceeded",
-            );
-            self.map_run_fails(frame, error);
+            self.map_run_fails(frame, over_threshold());
         } else {
             self.start_children(frame);
         }
@@ -277,17 +273,14 @@ impl Cx<'_> {
                         .value()
                         .clone()
                 }
-                None => match key {
-                    Some(key) => serde_json::json!({ "Key": key, "Value": value }),
-                    None => value,
-                },
+                None => plain(key, value),
             });
         }
         Ok(selected)
     }
 
     /// Groups items into children's inputs: `{"BatchInput"?: …, "Items": […]}`.
-    fn batch(
+    pub(super) fn batch(
         &self,
         frame: FrameId,
         batcher: &ItemBatcher,
@@ -363,7 +356,24 @@ impl MapRun {
     }
 }
 
-fn pairs(items: &Value) -> Vec<(Option<String>, Value)> {
+/// More failed than is tolerated.
+pub(super) fn over_threshold() -> StatesError {
+    StatesError::new(
+        "States.ExceedToleratedFailureThreshold",
+        "The specified tolerated failure threshold was exceeded",
+    )
+}
+
+/// An item without `ItemSelector`.
+pub(super) fn plain(key: Option<String>, value: Value) -> Value {
+    match key {
+        Some(key) => serde_json::json!({ "Key": key, "Value": value }),
+        None => value,
+    }
+}
+
+/// The items with their keys, where they have some.
+pub(super) fn pairs(items: &Value) -> Vec<(Option<String>, Value)> {
     match items {
         Value::Array(items) => items.iter().map(|item| (None, item.clone())).collect(),
         Value::Object(map) => map

@@ -8,6 +8,7 @@
 
 pub mod event;
 pub mod execution;
+pub mod isolated;
 
 mod abort;
 mod context;

@@ -1,5 +1,7 @@
 //! Retry and Catch: which entry answers an error.
 
+use std::sync::Arc;
+
 use crate::asl::definition::Catcher;
 use crate::asl::definition::Retrier;
 use crate::model::entropy::Entropy;
@@ -28,12 +30,8 @@ pub(super) fn decide(
     heartbeat: bool,
     entropy: &mut Entropy,
 ) -> Decision {
-    let matches = |error_equals: &[std::sync::Arc<str>]| error_equals.iter().any(|want| covers(want, name, heartbeat));
-    if let Some((index, retrier)) = retriers
-        .iter()
-        .enumerate()
-        .find(|(_, retrier)| matches(&retrier.error_equals))
-    {
+    if let Some(index) = matching(retriers, name, heartbeat) {
+        let retrier = &retriers[index];
         let used = attempts.get(index).copied().unwrap_or(0);
         if used < retrier.max_attempts {
             return Decision::Retry {
@@ -42,10 +40,24 @@ pub(super) fn decide(
             };
         }
     }
-    match catchers.iter().position(|catcher| matches(&catcher.error_equals)) {
+    match catchers
+        .iter()
+        .position(|catcher| covers_any(&catcher.error_equals, name, heartbeat))
+    {
         Some(catcher) => Decision::Catch { catcher },
         None => Decision::Fail,
     }
+}
+
+/// Finds the one retrier that answers for an error, whether or not it has attempts left.
+pub(super) fn matching(retriers: &[Retrier], name: Option<&str>, heartbeat: bool) -> Option<usize> {
+    retriers
+        .iter()
+        .position(|retrier| covers_any(&retrier.error_equals, name, heartbeat))
+}
+
+fn covers_any(error_equals: &[Arc<str>], name: Option<&str>, heartbeat: bool) -> bool {
+    error_equals.iter().any(|want| covers(want, name, heartbeat))
 }
 
 /// Returns the pause before the retry after `used` earlier ones, in milliseconds.

@@ -32,7 +32,13 @@ impl Cx<'_> {
         }
     }
 
-    fn items(&self, frame: FrameId, state: &State, map: &Map, effective: &Payload) -> Result<Payload, Failure> {
+    pub(in crate::kernel) fn items(
+        &self,
+        frame: FrameId,
+        state: &State,
+        map: &Map,
+        effective: &Payload,
+    ) -> Result<Payload, Failure> {
         if map.item_reader {
             return Ok(Payload::new(Value::Array(Vec::new())));
         }
