@@ -13,6 +13,7 @@ use crate::api::error::ApiError;
 use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
+use crate::asl::definition::Definition;
 use crate::asl::load;
 use crate::engine::machine::Compiled;
 use crate::model::execution_record::MachineType;
@@ -97,22 +98,30 @@ pub type Tags = BTreeMap<String, String>;
 /// Tags of one resource, at most.
 pub const TAGS_MAX: usize = 50;
 
-/// Compiles a definition; refuses it in AWS's words.
+/// Reads a definition; refuses it in AWS's words.
 ///
 /// # Errors
 /// `InvalidDefinition`, all findings in one sentence.
-pub fn compile(api: &Api, text: &str, machine_type: MachineType) -> Result<Compiled, ApiError> {
+pub fn read(text: &str, machine_type: MachineType) -> Result<Definition, ApiError> {
     let options = load::Options {
         express: machine_type == MachineType::Express,
         ..load::Options::default()
     };
-    let definition = load::compile(text, &options).map_err(|findings| {
+    load::compile(text, &options).map_err(|findings| {
         let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
         ApiError::new(
             "InvalidDefinition",
             format!("Invalid State Machine Definition: '{}'", findings.join(", ")),
         )
-    })?;
+    })
+}
+
+/// Compiles a machine's definition and keeps it for its executions.
+///
+/// # Errors
+/// `InvalidDefinition`, all findings in one sentence.
+pub fn compile(api: &Api, text: &str, machine_type: MachineType) -> Result<Compiled, ApiError> {
+    let definition = read(text, machine_type)?;
     // An Express machine's text compiles otherwise, so it has a hash of its own.
     let kind = machine_type.as_str().as_bytes();
     let digest = Sha256::new().chain_update(kind).chain_update(text).finalize();

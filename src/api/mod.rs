@@ -18,6 +18,7 @@ pub mod request;
 pub mod serve;
 pub mod shapes;
 pub mod tags;
+pub mod test_state;
 pub mod wire;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! when `run` returns, no task and no process of a task is left.
 
 pub mod answers;
+pub mod attempt;
 pub mod clock;
 pub mod host;
 pub mod machine;

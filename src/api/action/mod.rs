@@ -28,6 +28,7 @@ mod start_execution;
 mod start_sync_execution;
 mod stop_execution;
 mod tag_resource;
+mod test_state;
 mod untag_resource;
 mod update_state_machine;
 mod update_state_machine_alias;
@@ -84,6 +85,7 @@ pub const ACTIONS: &[Action] = &[
     start_sync_execution::ACTION,
     stop_execution::ACTION,
     tag_resource::ACTION,
+    test_state::ACTION,
     untag_resource::ACTION,
     update_state_machine::ACTION,
     update_state_machine_alias::ACTION,

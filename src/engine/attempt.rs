@@ -1,0 +1,72 @@
+//! One attempt of a task with no execution around it, as `TestState` makes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::asl::definition::Resource;
+use crate::engine::host::Host;
+use crate::kernel::event::EventKind;
+use crate::kernel::event::StartTask;
+use crate::model::payload::Payload;
+use crate::model::quota::Quotas;
+use crate::model::states_error::StatesError;
+use crate::worker;
+use crate::worker::Cancel;
+use crate::worker::Job;
+use crate::worker::Message;
+
+/// A state under test runs no longer than this, in seconds.
+pub const TEST_SECONDS_MAX: u64 = 300;
+
+impl Host {
+    /// Returns which quotas hold.
+    pub fn quotas(&self) -> Quotas {
+        self.quotas
+    }
+
+    /// Does a task once and waits for its answer. Nothing of it is kept.
+    ///
+    /// # Errors
+    /// What the task failed with; `States.Timeout` after its `TimeoutSeconds`, or after five minutes.
+    pub async fn attempt(
+        &self,
+        task: StartTask,
+        resource: Resource,
+        execution_arn: Arc<str>,
+    ) -> Result<Payload, StatesError> {
+        let seconds = task.timeout_seconds.unwrap_or(TEST_SECONDS_MAX).min(TEST_SECONDS_MAX);
+        let job = Job {
+            task,
+            execution_arn,
+            resource,
+            quotas: self.quotas,
+            site: Arc::clone(&self.site),
+        };
+        let (sender, mut messages) = mpsc::unbounded_channel();
+        let (cancel, cancelled) = Cancel::pair();
+        let work = tokio::spawn(worker::carry_out(job, 0, sender, cancelled));
+        let answer = async {
+            while let Some(message) = messages.recv().await {
+                match message {
+                    Message::Event {
+                        kind: EventKind::TaskSucceeded { output, .. },
+                        ..
+                    } => return Ok(output),
+                    Message::Event {
+                        kind: EventKind::TaskFailed { error, .. } | EventKind::TaskTimedOut { error, .. },
+                        ..
+                    } => return Err(error),
+                    _ => {}
+                }
+            }
+            Err(StatesError::named("States.TaskFailed"))
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(seconds), answer).await;
+        // Dropping it cancels work that goes on.
+        drop(cancel);
+        drop(work);
+        answer.unwrap_or_else(|_| Err(StatesError::named("States.Timeout")))
+    }
+}
