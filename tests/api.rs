@@ -44,7 +44,6 @@ const MISSING: &[&str] = &[
     "DescribeMapRun",
     "ListMapRuns",
     "RedriveExecution",
-    "TestState",
     "UpdateMapRun",
 ];
 

@@ -13,7 +13,7 @@ use crate::asl::definition::Resource;
 use crate::model::history_event::TaskFamily;
 
 /// Made by `scripts/service-shapes`, which describes the layout.
-static FILE: &[u8] = include_bytes!("../../../resources/service-shapes/shapes.bin");
+static FILE: &[u8] = include_bytes!("service_shapes/shapes.bin");
 
 /// Where each service's table begins in the file, and its length.
 static INDEX: LazyLock<BTreeMap<String, (usize, usize)>> = LazyLock::new(|| {
