@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io;
 use std::io::Read;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -89,18 +90,24 @@ impl Nursery {
         format!("{}-{}", rustix::process::getpid().as_raw_nonzero(), inner.next_mark)
     }
 
-    /// Takes a task's first process in.
-    pub fn admit(&self, pid: i32, mark: &str) -> Leader {
+    /// Starts a task's first process and takes it in. `spawn` returns it and its process id.
+    ///
+    /// # Errors
+    /// `spawn`'s.
+    pub fn start<T>(&self, mark: &str, spawn: impl FnOnce() -> io::Result<(T, i32)>) -> io::Result<(T, Leader)> {
+        // Locked from before it is there: another thread that looks for what its own task left behind would take it
+        // for an orphan.
+        let mut inner = self.inner();
+        let (child, pid) = spawn()?;
         let leader = Leader {
             pid,
             start: process(pid).map_or(0, |process| process.start),
             mark: format!("{MARK}={mark}"),
         };
-        let mut inner = self.inner();
         inner.since.get_or_insert(leader.start);
         inner.tasks.insert(pid, leader.clone());
         drop(inner);
-        leader
+        Ok((child, leader))
     }
 
     /// Forgets a task whose processes have all ended.

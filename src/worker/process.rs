@@ -76,9 +76,12 @@ pub struct Done {
 /// It cannot be started; the error says what is missing.
 pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
     let mark = nursery.mark();
-    let mut child = spawn(spec, &mark).map_err(|error| name_missing_directory(spec, error))?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-    let leader = nursery.admit(pid, &mark);
+    let spawned = nursery.start(&mark, || {
+        let child = spawn(spec, &mark)?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+        Ok((child, pid))
+    });
+    let (mut child, leader) = spawned.map_err(|error| name_missing_directory(spec, error))?;
     let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
     let (too_long, mut stdout_too_long) = oneshot::channel();
     let mut output = Vec::new();
