@@ -15,7 +15,7 @@ const POINTER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// AWS's sentence when there is nothing to iterate.
 const NOT_ITERABLE: &str = "Attempting to map over non-iterable node.";
 
-pub(super) struct JsonRecords {
+pub(in crate::items) struct JsonRecords {
     scanner: Scanner,
     close: u8,
     /// Nothing may follow the root.
@@ -26,7 +26,7 @@ pub(super) struct JsonRecords {
 }
 
 impl JsonRecords {
-    pub(super) fn open(text: Text, pointer: &[String]) -> Result<Self, StatesError> {
+    pub(in crate::items) fn open(text: Text, pointer: &[String]) -> Result<Self, StatesError> {
         let mut scanner = Scanner { text };
         for step in pointer {
             if !scanner.find(step)? {

@@ -6,14 +6,14 @@ use crate::items::text::Text;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 
-pub(super) struct LineRecords {
+pub(in crate::items) struct LineRecords {
     text: Text,
     buffer: Vec<u8>,
     n_lines: u64,
 }
 
 impl LineRecords {
-    pub(super) fn new(text: Text) -> Self {
+    pub(in crate::items) fn new(text: Text) -> Self {
         Self {
             text,
             buffer: Vec::new(),
