@@ -21,4 +21,6 @@ mod children;
 mod deletion;
 mod dispatch;
 mod live;
+#[cfg(test)]
+mod simulation;
 mod timers;
