@@ -125,7 +125,7 @@ impl Server {
                 .map_err(|error| error.to_string())?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             host.serve(feeds);
-            let api = Arc::new(Api { host });
+            let api = Arc::new(Api::new(host));
             api.serve_tasks();
             let listener = Arc::new(listener);
             let accept = move || accept(Arc::clone(&listener));

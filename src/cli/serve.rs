@@ -118,9 +118,7 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     host.serve(feeds);
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
-    let api = Arc::new(Api {
-        host: Arc::clone(&host),
-    });
+    let api = Arc::new(Api::new(Arc::clone(&host)));
     api.serve_tasks();
     let mut servers = vec![tokio::spawn(crate::api::serve::serve(
         Arc::clone(&api),

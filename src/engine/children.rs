@@ -84,6 +84,7 @@ impl Host {
             n_events: 0,
         };
         self.adopt(parent, child, id);
+        self.measures.started.inc();
         let mut live = Live::new(definition, Arc::new(record));
         live.answers = answers;
         let start = Start {

@@ -10,6 +10,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -22,6 +23,7 @@ use crate::engine::answers::Answering;
 use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
+use crate::engine::measures::Measures;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
@@ -99,7 +101,8 @@ pub struct Host {
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
     /// Open executions of an earlier process whose work outside was not issued again yet.
     pub(super) to_resume: Mutex<HashSet<ExecutionId>>,
-    n_transitions: AtomicU64,
+    /// What it has done so far.
+    pub measures: Measures,
     /// Who waits for the end of an execution that is stored.
     pub(super) ended: Mutex<HashMap<ExecutionId, Vec<Ender>>>,
 }
@@ -155,7 +158,7 @@ impl Host {
             next_id: AtomicU64::new(last.0 + 1),
             definitions: Mutex::default(),
             to_resume: Mutex::default(),
-            n_transitions: AtomicU64::new(0),
+            measures: Measures::default(),
             ended: Mutex::default(),
             store,
         };
@@ -205,11 +208,6 @@ impl Host {
     /// Returns the region and the account of what is made here.
     pub fn place(&self) -> (&str, &str) {
         (&self.site.region, &self.site.account)
-    }
-
-    /// Returns how many transitions were made.
-    pub fn n_transitions(&self) -> u64 {
-        self.n_transitions.load(Ordering::Relaxed)
     }
 
     /// Returns how many activity tasks wait for a worker.
@@ -264,17 +262,13 @@ impl Host {
         let (sender, receiver) = oneshot::channel();
         let host = Arc::clone(self);
         // A client that hangs up ends the call: what the store has must be shown all the same.
-        self.store.submit(
-            changes,
-            Box::new(move |result| {
-                match &result {
-                    Ok(()) => edits.iter().for_each(|edit| host.registry.apply(edit)),
-                    Err(error) => host.fail(error),
-                }
-                drop(turn);
-                let _ = sender.send(result);
-            }),
-        );
+        self.submit(changes, move |result| {
+            if result.is_ok() {
+                edits.iter().for_each(|edit| host.registry.apply(edit));
+            }
+            drop(turn);
+            let _ = sender.send(result);
+        });
         answered(receiver).await?;
         Ok(answer)
     }
@@ -287,17 +281,26 @@ impl Host {
     /// Writes changes and waits until they are safe.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), StoreError> {
         let (sender, receiver) = oneshot::channel();
+        self.submit(changes, move |result| {
+            let _ = sender.send(result);
+        });
+        answered(receiver).await
+    }
+
+    /// Gives changes to the store; `done` is told when they are safe.
+    fn submit(self: &Arc<Self>, changes: Vec<Change>, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let host = Arc::clone(self);
+        let since = Instant::now();
         self.store.submit(
             changes,
             Box::new(move |result| {
-                if let Err(error) = &result {
-                    host.fail(error);
+                match &result {
+                    Ok(()) => host.measures.commit_seconds.observe(since.elapsed().as_secs_f64()),
+                    Err(error) => host.fail(error),
                 }
-                let _ = sender.send(result);
+                done(result);
             }),
         );
-        answered(receiver).await
     }
 
     /// Notes that the store has failed: what is in memory is ahead of it and must not be used any more.
@@ -398,23 +401,20 @@ impl Host {
             live.n_in_flight += 1;
             after.is_counted = true;
         }
-        self.n_transitions.fetch_add(1, Ordering::Relaxed);
+        self.measures.transitions.inc();
+        if stepped.has_ended {
+            self.measures.ended(live.record.status);
+        }
         match stepped.transition.filter(|_| is_kept) {
             Some(transition) => {
                 let batch = vec![Change::Transition(Box::new(transition))];
                 if self.store.is_durable() {
                     let host = Arc::clone(self);
                     // Under the shard's lock, so that the store sees the steps in their order.
-                    self.store.submit(
-                        batch,
-                        Box::new(move |result| {
-                            if let Err(error) = &result {
-                                host.fail(error);
-                            }
-                            after.committed(&result);
-                            let _ = host.inbox.send(after);
-                        }),
-                    );
+                    self.submit(batch, move |result| {
+                        after.committed(&result);
+                        let _ = host.inbox.send(after);
+                    });
                 } else {
                     self.store.submit(batch, Box::new(|_| {}));
                     after.committed(&Ok(()));

@@ -120,6 +120,7 @@ impl Host {
         let (ack, safe) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let is_synchronous = begin.is_synchronous;
+        self.measures.started.inc();
         {
             let id = self.fresh_id();
             let start = self.start_of(&begin, id);
@@ -336,6 +337,11 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Counts the deadlines in memory.
+    pub fn n_timers(&self) -> usize {
+        self.timers.n_near()
     }
 
     /// Counts the executions in memory.
