@@ -114,6 +114,7 @@ impl Server {
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
+            logs: None,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);

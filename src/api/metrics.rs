@@ -45,6 +45,11 @@ impl Api {
             gauge(self.host.n_waiting_activities()),
         );
         registry.register(
+            "activity_workers_waiting",
+            "Workers that wait for a task of an activity",
+            gauge(self.host.n_pollers()),
+        );
+        registry.register(
             "store_batches_queued",
             "Batches that wait for the store",
             gauge(self.host.store().n_queued()),

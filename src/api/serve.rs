@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::api::Api;
+use crate::api::action;
 use crate::api::error::ApiError;
 use crate::api::metrics;
 
@@ -56,7 +57,7 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok(stream) = stream else {
+        let Ok(stream) = stream.inspect_err(|error| tracing::warn!(%error, "A connection cannot be accepted.")) else {
             // Out of file descriptors, most likely: those that are open must end first.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -119,6 +120,18 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> 
             ..ApiError::new("RequestTimeoutException", "The request did not arrive in time.")
         }),
     };
+    if let Err(error) = &answer {
+        // Neither message nor body: both hold what clients sent.
+        let (error, source) = (error, error.source.as_deref());
+        let operation = target
+            .as_deref()
+            .and_then(|target| action::find(target.split_once('.')?.1));
+        let operation = operation.map_or("unknown", |action| action.name);
+        match error.status {
+            500.. => tracing::error!(operation, error = error.name, source, "A request failed."),
+            _ => tracing::debug!(operation, error = error.name, source, "A request was refused."),
+        }
+    }
     let (status, body, error) = match answer {
         Ok(body) => (StatusCode::OK, body, None),
         Err(error) => {

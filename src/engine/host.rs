@@ -23,6 +23,8 @@ use crate::engine::answers::Answering;
 use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
+use crate::engine::logs::Logging;
+use crate::engine::logs::Logs;
 use crate::engine::measures::Measures;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
@@ -31,6 +33,7 @@ use crate::engine::timers::Timers;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::Illegal;
 use crate::model::entropy::Entropy;
+use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
 use crate::model::execution_record::MachineType;
@@ -58,6 +61,8 @@ pub struct HostOptions {
     pub answering: Option<Answering>,
     /// Jump over waits while nothing is being done.
     pub skip_time: bool,
+    /// Where the log events of state machines go.
+    pub logs: Option<Logs>,
 }
 
 /// Why an event was not taken.
@@ -85,6 +90,7 @@ pub struct Host {
     pub(super) quotas: Quotas,
     pub(super) answering: Option<Answering>,
     pub(super) skip_time: bool,
+    pub(super) logs: Option<Logs>,
     pub(super) secret: [u8; 32],
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) inbox: mpsc::UnboundedSender<After>,
@@ -96,6 +102,8 @@ pub struct Host {
     pub(super) starting: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// The first failure of the store.
     failure: watch::Sender<Option<StoreError>>,
+    /// How far the end of this process has come.
+    pub(super) closing: watch::Sender<Closing>,
     chance: Mutex<Entropy>,
     next_id: AtomicU64,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
@@ -105,6 +113,18 @@ pub struct Host {
     pub measures: Measures,
     /// Who waits for the end of an execution that is stored.
     pub(super) ended: Mutex<HashMap<ExecutionId, Vec<Ender>>>,
+}
+
+/// How far the end of a process has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    /// It serves.
+    #[default]
+    Open,
+    /// Whoever waits for work is sent away.
+    NoWaiting,
+    /// No task begins, and no report counts: what is open stays open in the store.
+    Resting,
 }
 
 /// Told of an end.
@@ -142,6 +162,7 @@ impl Host {
             shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
             starting: (0..1024).map(|_| Arc::default()).collect(),
             failure: watch::Sender::default(),
+            closing: watch::Sender::default(),
             clock: SharedClock::default(),
             timers: Timers::default(),
             activities: Activities::default(),
@@ -149,6 +170,7 @@ impl Host {
             quotas: options.quotas,
             answering: options.answering,
             skip_time: options.skip_time,
+            logs: options.logs,
             secret,
             messages,
             inbox,
@@ -213,6 +235,20 @@ impl Host {
     /// Returns how many activity tasks wait for a worker.
     pub fn n_waiting_activities(&self) -> usize {
         self.activities.n_waiting()
+    }
+
+    /// Returns how an execution is logged: as its machine, or the version that it runs, says now.
+    pub(super) fn logging(&self, facts: &ExecutionFacts) -> Option<Arc<Logging>> {
+        self.logs.as_ref()?;
+        let machine_arn = facts.machine_arn.split('/').next()?;
+        let machine = self.registry.machine(machine_arn)?;
+        let number = facts
+            .version_arn
+            .as_ref()
+            .and_then(|arn| arn.rsplit(':').next()?.parse().ok());
+        let version = number.and_then(|number| machine.version(number));
+        let revision = version.map_or(&machine.revision, |version| &version.revision);
+        Logging::read(&revision.logging).map(Arc::new)
     }
 
     pub(super) fn shard(&self, id: ExecutionId) -> MutexGuard<'_, Shard> {
@@ -307,6 +343,9 @@ impl Host {
     pub(super) fn fail(&self, error: &StoreError) {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
+            if is_first {
+                tracing::error!(%error, "The store has failed.");
+            }
             failure.get_or_insert_with(|| error.clone());
             is_first
         });
@@ -391,6 +430,9 @@ impl Host {
         after.ack = ack;
         after.deadline = stepped.deadline;
         after.turn = live.turn.take();
+        if let (Some(logging), Some(transition)) = (&live.logging, &stepped.transition) {
+            after.log = logging.batch(&live.record, &transition.history);
+        }
         if stepped.has_ended {
             // It stays in memory until the store has its end: from the store it would come back as open.
             after.has_ended = true;
@@ -439,6 +481,7 @@ impl Host {
         let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
         let mut live = Live::restore(definition, loaded)?;
         live.answers = self.answers(&facts);
+        live.logging = self.logging(&facts);
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
             // The last beats before the crash were not written: each worker gets its whole time again.

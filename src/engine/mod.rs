@@ -7,6 +7,7 @@ pub mod answers;
 pub mod attempt;
 pub mod clock;
 pub mod host;
+pub mod logs;
 pub mod machine;
 pub mod measures;
 pub mod observer;

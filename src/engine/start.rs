@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
 use crate::engine::answers::SharedAnswers;
+use crate::engine::host::Closing;
 use crate::engine::host::Host;
 use crate::engine::host::Refused;
 use crate::engine::host::lock;
@@ -127,6 +128,7 @@ impl Host {
             let mut facts = begin.facts;
             facts.started = self.clock.now();
             let answers = self.answers(&facts);
+            let logging = self.logging(&facts);
             let record = Arc::new(ExecutionRecord {
                 id,
                 facts: Arc::new(facts),
@@ -143,6 +145,7 @@ impl Host {
             });
             let mut live = Live::new(begin.definition, record);
             live.answers = answers;
+            live.logging = logging;
             live.turn = turn;
             if is_synchronous {
                 live.waiters.push(end);
@@ -310,10 +313,16 @@ impl Host {
         worker_name: Option<Arc<str>>,
         patience: Duration,
     ) -> Result<Option<Assignment>, TooManyPollers> {
+        let mut closing = self.closing.subscribe();
         let poller = self.activities.poll(arn, POLLERS_MAX).ok_or(TooManyPollers)?;
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            let Ok(waiting) = tokio::time::timeout_at(deadline, poller.next()).await else {
+            let waiting = tokio::select! {
+                waiting = tokio::time::timeout_at(deadline, poller.next()) => waiting,
+                // The worker asks again, and finds the next process.
+                _ = closing.wait_for(|closing| *closing != Closing::Open) => return Ok(None),
+            };
+            let Ok(waiting) = waiting else {
                 return Ok(None);
             };
             let (ack, safe) = oneshot::channel();
@@ -337,6 +346,11 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Counts the workers that wait for a task of an activity.
+    pub fn n_pollers(&self) -> usize {
+        self.activities.n_pollers()
     }
 
     /// Counts the deadlines in memory.
