@@ -114,6 +114,7 @@ impl Server {
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
+            logs: None,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);
@@ -125,7 +126,7 @@ impl Server {
                 .map_err(|error| error.to_string())?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             host.serve(feeds);
-            let api = Arc::new(Api { host });
+            let api = Arc::new(Api::new(host));
             api.serve_tasks();
             let listener = Arc::new(listener);
             let accept = move || accept(Arc::clone(&listener));

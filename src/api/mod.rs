@@ -13,6 +13,7 @@ pub mod execution;
 pub mod local;
 pub mod machine;
 pub mod member;
+pub mod metrics;
 pub mod page;
 pub mod request;
 pub mod serve;
@@ -26,10 +27,24 @@ mod tests;
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use crate::engine::host::Host;
 
 /// What every operation sees.
 pub struct Api {
     /// The executions and resources.
     pub host: Arc<Host>,
+    /// Connections that are open.
+    pub n_connections: Gauge,
+}
+
+impl Api {
+    /// Offers what a host has.
+    pub fn new(host: Arc<Host>) -> Self {
+        Self {
+            host,
+            n_connections: Gauge::default(),
+        }
+    }
 }

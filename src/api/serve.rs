@@ -24,7 +24,9 @@ use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::api::Api;
+use crate::api::action;
 use crate::api::error::ApiError;
+use crate::api::metrics;
 
 /// Largest request body: AWS takes 1 MB in all.
 const BODY_BYTES_MAX: usize = 1_572_864;
@@ -55,14 +57,14 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok(stream) = stream else {
+        let Ok(stream) = stream.inspect_err(|error| tracing::warn!(%error, "A connection cannot be accepted.")) else {
             // Out of file descriptors, most likely: those that are open must end first.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let api = Arc::clone(&api);
+        let for_requests = Arc::clone(&api);
         let service = service_fn(move |request| {
-            let api = Arc::clone(&api);
+            let api = Arc::clone(&for_requests);
             async move { Ok::<_, Infallible>(answer(&api, request).await) }
         });
         let connection = http1::Builder::new()
@@ -70,9 +72,12 @@ where
             .header_read_timeout(HEADER_TIME_MAX)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
+        let n_connections = api.n_connections.clone();
+        n_connections.inc();
         tokio::spawn(async move {
             // A client that goes away is no error of ours.
             let _ = connection.await;
+            n_connections.dec();
             drop(slot);
         });
     }
@@ -80,10 +85,22 @@ where
 }
 
 async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.headers().contains_key("origin") {
+        // Only browsers send it. A page from anywhere can reach the loopback address and, with a name of its own
+        // that leads here, pass for the same origin; what it starts would run commands on this machine.
+        return plain(
+            StatusCode::FORBIDDEN,
+            "text/plain",
+            "web pages may not call this server\n",
+        );
+    }
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => {}
         (&Method::GET, "/health") => return plain(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
-        (_, "/" | "/health") => return plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n"),
+        (&Method::GET, "/metrics") => return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics()),
+        (_, "/" | "/health" | "/metrics") => {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n");
+        }
         _ => return plain(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
     }
     let header = |name: &str| {
@@ -103,6 +120,18 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> 
             ..ApiError::new("RequestTimeoutException", "The request did not arrive in time.")
         }),
     };
+    if let Err(error) = &answer {
+        // Neither message nor body: both hold what clients sent.
+        let (error, source) = (error, error.source.as_deref());
+        let operation = target
+            .as_deref()
+            .and_then(|target| action::find(target.split_once('.')?.1));
+        let operation = operation.map_or("unknown", |action| action.name);
+        match error.status {
+            500.. => tracing::error!(operation, error = error.name, source, "A request failed."),
+            _ => tracing::debug!(operation, error = error.name, source, "A request was refused."),
+        }
+    }
     let (status, body, error) = match answer {
         Ok(body) => (StatusCode::OK, body, None),
         Err(error) => {
@@ -122,10 +151,10 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> 
         .expect("the headers are well-formed")
 }
 
-fn plain(status: StatusCode, kind: &str, text: &'static str) -> Response<Full<Bytes>> {
+fn plain(status: StatusCode, kind: &str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::builder()
         .status(status)
         .header("content-type", kind)
-        .body(Full::new(Bytes::from_static(text.as_bytes())))
+        .body(Full::new(text.into()))
         .expect("the headers are well-formed")
 }

@@ -7,6 +7,7 @@ mod advice;
 mod error;
 mod excerpt;
 mod history;
+mod logging;
 mod places;
 mod query;
 mod run;

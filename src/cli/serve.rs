@@ -1,9 +1,11 @@
 //! `stepfn serve`.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
@@ -12,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
+use tracing::level_filters::LevelFilter;
 
 use crate::api::Api;
 use crate::cli::error::CliError;
@@ -19,6 +22,7 @@ use crate::cli::source;
 use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
+use crate::engine::logs::Logs;
 use crate::model::quota::Quotas;
 use crate::sim::mock_config::MockConfig;
 use crate::store::Store;
@@ -27,6 +31,9 @@ use crate::store::sqlite::SqliteStore;
 use crate::worker::Site;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
+
+/// How long a stopping server waits for the requests that run.
+const REQUESTS_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Serve the Step Functions API to AWS clients on this machine
 ///
@@ -66,6 +73,12 @@ pub(crate) struct Arguments {
     /// The account of what is made here
     #[arg(long, env = "AWS_ACCOUNT_ID", default_value = "123456789012")]
     account: String,
+    /// The directory of the log events of state machines (`loggingConfiguration`); `logs` below --data by default
+    #[arg(long, value_name = "DIRECTORY")]
+    logs: Option<PathBuf>,
+    /// What is told on stderr or in the journal: off, error, warn, info, debug
+    #[arg(long, value_name = "LEVEL", env = "STEPFN_LOG", default_value = "info")]
+    log_level: LevelFilter,
     /// Lift AWS's quotas (payload size, number of events)
     #[arg(long)]
     no_quotas: bool,
@@ -78,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
                 .hint("callers are not identified yet, so only this machine may call: use 127.0.0.1"),
         );
     }
+    crate::cli::logging::start(arguments.log_level);
     let store: Arc<dyn Store> = match arguments.ephemeral {
         true => Arc::new(MemoryStore::default()),
         false => Arc::new(SqliteStore::open(&arguments.data).map_err(|error| CliError::usage(error.to_string()))?),
@@ -94,19 +108,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
         answering: mocks(arguments)?.map(of_mock_file),
         skip_time: false,
+        logs: logs(arguments)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
     let result = runtime.block_on(serve(arguments, store, options));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
     result.map(|()| 0)
 }
 
 async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOptions) -> Result<(), CliError> {
-    let nursery = Arc::clone(&options.site.nursery);
     let internal = |error: &dyn std::fmt::Display| CliError::internal(format!("the server cannot start: {error}"));
+    // First of all: whoever waits for the line below may stop the server at once.
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
     let (host, feeds) = Host::open(store, options).map_err(|error| internal(&error))?;
     host.recover().map_err(|error| internal(&error))?;
     let listener = TcpListener::bind(arguments.listen)
@@ -114,44 +131,64 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
         .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", arguments.listen)))?;
     let address = listener.local_addr().map_err(|error| internal(&error))?;
     let listener = Arc::new(listener);
+    let unix_listener = match &arguments.socket {
+        Some(path) => Some(
+            listen_unix(path)
+                .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", path.display())))?,
+        ),
+        None => None,
+    };
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
-    let api = Arc::new(Api {
-        host: Arc::clone(&host),
-    });
+    let api = Arc::new(Api::new(Arc::clone(&host)));
     api.serve_tasks();
     let mut servers = vec![tokio::spawn(crate::api::serve::serve(
         Arc::clone(&api),
         move || accept(Arc::clone(&listener)),
         stop.clone(),
     ))];
-    if let Some(path) = &arguments.socket {
-        let listener = listen_unix(path)
-            .map(Arc::new)
-            .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", path.display())))?;
+    if let Some(listener) = unix_listener.map(Arc::new) {
         let accept = move || accept_unix(Arc::clone(&listener));
         servers.push(tokio::spawn(crate::api::serve::serve(api, accept, stop)));
     }
     crate::cli::error::tell(&format!("stepfn serves http://{address}\n"));
-    let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
-    let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "The server is ready.");
     let failure = tokio::select! {
         _ = interrupts.recv() => None,
         _ = terminations.recv() => None,
         failure = host.failed() => Some(failure),
     };
+    tracing::info!("The server stops.");
     let _ = stopper.send(true);
+    host.send_away();
+    let deadline = tokio::time::Instant::now() + REQUESTS_TIME_MAX;
     for server in servers {
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(10), server).await;
+        let _ = tokio::time::timeout_at(deadline, server).await;
     }
-    nursery.end_all().await;
-    match failure {
-        None => Ok(()),
+    let rested = host.rest().await;
+    if let Some(path) = &arguments.socket {
+        let _ = std::fs::remove_file(path);
+    }
+    match failure.or(rested.err()) {
+        None => {
+            tracing::info!("The server has stopped.");
+            Ok(())
+        }
         Some(failure) => Err(CliError::internal(failure.to_string())
             .hint("nothing that was acknowledged is lost: mend the cause and start the server again")),
     }
+}
+
+fn logs(arguments: &Arguments) -> Result<Option<Logs>, CliError> {
+    let directory = match (&arguments.logs, arguments.ephemeral) {
+        (Some(directory), _) => directory.clone(),
+        (None, false) => arguments.data.join("logs"),
+        (None, true) => return Ok(None),
+    };
+    let failed = |error| CliError::usage(format!("failed to write to `{}`: {error}", directory.display()));
+    Logs::open(&directory).map(Some).map_err(failed)
 }
 
 async fn accept(listener: Arc<TcpListener>) -> std::io::Result<TcpStream> {
@@ -166,7 +203,8 @@ async fn accept_unix(listener: Arc<UnixListener>) -> std::io::Result<UnixStream>
 
 /// Makes a socket that only this user can open. One that a dead server left behind is replaced.
 fn listen_unix(path: &Path) -> std::io::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_err() && path.exists() {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
     let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));

@@ -79,6 +79,11 @@ impl Activities {
         })
     }
 
+    /// Counts workers that wait.
+    pub(super) fn n_pollers(&self) -> usize {
+        self.lock().values().map(|queue| queue.n_pollers).sum()
+    }
+
     /// Counts tasks that wait.
     pub(super) fn n_waiting(&self) -> usize {
         self.lock().values().map(|queue| queue.tasks.len()).sum()

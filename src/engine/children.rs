@@ -44,8 +44,12 @@ impl Host {
             return;
         }
         let id = self.fresh_id();
-        let (parent_facts, answers) = match self.shard(parent).live.get(&parent) {
-            Some(live) => (Arc::clone(&live.record.facts), live.answers.clone()),
+        let (parent_facts, answers, logging) = match self.shard(parent).live.get(&parent) {
+            Some(live) => (
+                Arc::clone(&live.record.facts),
+                live.answers.clone(),
+                live.logging.clone(),
+            ),
             None => return,
         };
         let record = ExecutionRecord {
@@ -84,8 +88,10 @@ impl Host {
             n_events: 0,
         };
         self.adopt(parent, child, id);
+        self.measures.started.inc();
         let mut live = Live::new(definition, Arc::new(record));
         live.answers = answers;
+        live.logging = logging;
         let start = Start {
             token_key: TokenKey::derive(&self.secret, id),
             ..start

@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 use crate::asl::definition::StateKind;
 use crate::engine::activities::Waiting;
 use crate::engine::host::Ack;
+use crate::engine::host::Closing;
 use crate::engine::host::Host;
 use crate::engine::host::lock;
+use crate::engine::logs::Batch;
 use crate::kernel::event::Command;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::StartTask;
@@ -44,6 +46,8 @@ pub(super) struct After {
     pub(super) jobs: BTreeMap<TaskId, oneshot::Sender<()>>,
     /// The turn among starts of one name: given on once the store can find the name.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
+    /// The step's log events.
+    pub(super) log: Option<Batch>,
     is_safe: bool,
 }
 
@@ -61,6 +65,7 @@ impl After {
             waiters: Vec::new(),
             jobs: BTreeMap::new(),
             turn: None,
+            log: None,
             is_safe: false,
         }
     }
@@ -80,6 +85,9 @@ impl Host {
         if !after.is_safe {
             // The store has stopped: nothing more leaves this process.
             return;
+        }
+        if let (Some(logs), Some(batch)) = (&self.logs, after.log) {
+            logs.offer(batch);
         }
         let id = after.id;
         for command in after.commands {
@@ -142,6 +150,10 @@ impl Host {
     }
 
     fn start_task(self: &Arc<Self>, id: ExecutionId, task: StartTask, work: &mut VecDeque<After>) {
+        if *self.closing.borrow() == Closing::Resting {
+            // The next process issues it again.
+            return;
+        }
         let mut shard = self.shard(id);
         let Some(live) = shard.live.get_mut(&id) else {
             return;

@@ -10,6 +10,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -22,6 +23,9 @@ use crate::engine::answers::Answering;
 use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
+use crate::engine::logs::Logging;
+use crate::engine::logs::Logs;
+use crate::engine::measures::Measures;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
@@ -29,6 +33,7 @@ use crate::engine::timers::Timers;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::Illegal;
 use crate::model::entropy::Entropy;
+use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
 use crate::model::execution_record::MachineType;
@@ -56,6 +61,8 @@ pub struct HostOptions {
     pub answering: Option<Answering>,
     /// Jump over waits while nothing is being done.
     pub skip_time: bool,
+    /// Where the log events of state machines go.
+    pub logs: Option<Logs>,
 }
 
 /// Why an event was not taken.
@@ -83,6 +90,7 @@ pub struct Host {
     pub(super) quotas: Quotas,
     pub(super) answering: Option<Answering>,
     pub(super) skip_time: bool,
+    pub(super) logs: Option<Logs>,
     pub(super) secret: [u8; 32],
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) inbox: mpsc::UnboundedSender<After>,
@@ -94,14 +102,29 @@ pub struct Host {
     pub(super) starting: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// The first failure of the store.
     failure: watch::Sender<Option<StoreError>>,
+    /// How far the end of this process has come.
+    pub(super) closing: watch::Sender<Closing>,
     chance: Mutex<Entropy>,
     next_id: AtomicU64,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
     /// Open executions of an earlier process whose work outside was not issued again yet.
     pub(super) to_resume: Mutex<HashSet<ExecutionId>>,
-    n_transitions: AtomicU64,
+    /// What it has done so far.
+    pub measures: Measures,
     /// Who waits for the end of an execution that is stored.
     pub(super) ended: Mutex<HashMap<ExecutionId, Vec<Ender>>>,
+}
+
+/// How far the end of a process has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closing {
+    /// It serves.
+    #[default]
+    Open,
+    /// Whoever waits for work is sent away.
+    NoWaiting,
+    /// No task begins, and no report counts: what is open stays open in the store.
+    Resting,
 }
 
 /// Told of an end.
@@ -139,6 +162,7 @@ impl Host {
             shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
             starting: (0..1024).map(|_| Arc::default()).collect(),
             failure: watch::Sender::default(),
+            closing: watch::Sender::default(),
             clock: SharedClock::default(),
             timers: Timers::default(),
             activities: Activities::default(),
@@ -146,6 +170,7 @@ impl Host {
             quotas: options.quotas,
             answering: options.answering,
             skip_time: options.skip_time,
+            logs: options.logs,
             secret,
             messages,
             inbox,
@@ -155,7 +180,7 @@ impl Host {
             next_id: AtomicU64::new(last.0 + 1),
             definitions: Mutex::default(),
             to_resume: Mutex::default(),
-            n_transitions: AtomicU64::new(0),
+            measures: Measures::default(),
             ended: Mutex::default(),
             store,
         };
@@ -207,14 +232,23 @@ impl Host {
         (&self.site.region, &self.site.account)
     }
 
-    /// Returns how many transitions were made.
-    pub fn n_transitions(&self) -> u64 {
-        self.n_transitions.load(Ordering::Relaxed)
-    }
-
     /// Returns how many activity tasks wait for a worker.
     pub fn n_waiting_activities(&self) -> usize {
         self.activities.n_waiting()
+    }
+
+    /// Returns how an execution is logged: as its machine, or the version that it runs, says now.
+    pub(super) fn logging(&self, facts: &ExecutionFacts) -> Option<Arc<Logging>> {
+        self.logs.as_ref()?;
+        let machine_arn = facts.machine_arn.split('/').next()?;
+        let machine = self.registry.machine(machine_arn)?;
+        let number = facts
+            .version_arn
+            .as_ref()
+            .and_then(|arn| arn.rsplit(':').next()?.parse().ok());
+        let version = number.and_then(|number| machine.version(number));
+        let revision = version.map_or(&machine.revision, |version| &version.revision);
+        Logging::read(&revision.logging).map(Arc::new)
     }
 
     pub(super) fn shard(&self, id: ExecutionId) -> MutexGuard<'_, Shard> {
@@ -264,17 +298,13 @@ impl Host {
         let (sender, receiver) = oneshot::channel();
         let host = Arc::clone(self);
         // A client that hangs up ends the call: what the store has must be shown all the same.
-        self.store.submit(
-            changes,
-            Box::new(move |result| {
-                match &result {
-                    Ok(()) => edits.iter().for_each(|edit| host.registry.apply(edit)),
-                    Err(error) => host.fail(error),
-                }
-                drop(turn);
-                let _ = sender.send(result);
-            }),
-        );
+        self.submit(changes, move |result| {
+            if result.is_ok() {
+                edits.iter().for_each(|edit| host.registry.apply(edit));
+            }
+            drop(turn);
+            let _ = sender.send(result);
+        });
         answered(receiver).await?;
         Ok(answer)
     }
@@ -287,23 +317,35 @@ impl Host {
     /// Writes changes and waits until they are safe.
     pub(super) async fn commit(self: &Arc<Self>, changes: Vec<Change>) -> Result<(), StoreError> {
         let (sender, receiver) = oneshot::channel();
+        self.submit(changes, move |result| {
+            let _ = sender.send(result);
+        });
+        answered(receiver).await
+    }
+
+    /// Gives changes to the store; `done` is told when they are safe.
+    fn submit(self: &Arc<Self>, changes: Vec<Change>, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let host = Arc::clone(self);
+        let since = Instant::now();
         self.store.submit(
             changes,
             Box::new(move |result| {
-                if let Err(error) = &result {
-                    host.fail(error);
+                match &result {
+                    Ok(()) => host.measures.commit_seconds.observe(since.elapsed().as_secs_f64()),
+                    Err(error) => host.fail(error),
                 }
-                let _ = sender.send(result);
+                done(result);
             }),
         );
-        answered(receiver).await
     }
 
     /// Notes that the store has failed: what is in memory is ahead of it and must not be used any more.
     pub(super) fn fail(&self, error: &StoreError) {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
+            if is_first {
+                tracing::error!(%error, "The store has failed.");
+            }
             failure.get_or_insert_with(|| error.clone());
             is_first
         });
@@ -388,6 +430,9 @@ impl Host {
         after.ack = ack;
         after.deadline = stepped.deadline;
         after.turn = live.turn.take();
+        if let (Some(logging), Some(transition)) = (&live.logging, &stepped.transition) {
+            after.log = logging.batch(&live.record, &transition.history);
+        }
         if stepped.has_ended {
             // It stays in memory until the store has its end: from the store it would come back as open.
             after.has_ended = true;
@@ -398,23 +443,20 @@ impl Host {
             live.n_in_flight += 1;
             after.is_counted = true;
         }
-        self.n_transitions.fetch_add(1, Ordering::Relaxed);
+        self.measures.transitions.inc();
+        if stepped.has_ended {
+            self.measures.ended(live.record.status);
+        }
         match stepped.transition.filter(|_| is_kept) {
             Some(transition) => {
                 let batch = vec![Change::Transition(Box::new(transition))];
                 if self.store.is_durable() {
                     let host = Arc::clone(self);
                     // Under the shard's lock, so that the store sees the steps in their order.
-                    self.store.submit(
-                        batch,
-                        Box::new(move |result| {
-                            if let Err(error) = &result {
-                                host.fail(error);
-                            }
-                            after.committed(&result);
-                            let _ = host.inbox.send(after);
-                        }),
-                    );
+                    self.submit(batch, move |result| {
+                        after.committed(&result);
+                        let _ = host.inbox.send(after);
+                    });
                 } else {
                     self.store.submit(batch, Box::new(|_| {}));
                     after.committed(&Ok(()));
@@ -439,6 +481,7 @@ impl Host {
         let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
         let mut live = Live::restore(definition, loaded)?;
         live.answers = self.answers(&facts);
+        live.logging = self.logging(&facts);
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
             // The last beats before the crash were not written: each worker gets its whole time again.

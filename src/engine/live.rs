@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
 use crate::engine::answers::SharedAnswers;
+use crate::engine::logs::Logging;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
@@ -50,6 +51,8 @@ pub(super) struct Live {
     pub(super) turn: Option<OwnedMutexGuard<()>>,
     /// Answers that replace tasks.
     pub(super) answers: Option<SharedAnswers>,
+    /// How it is logged.
+    pub(super) logging: Option<Arc<Logging>>,
     /// Events that changed nothing worth a row (heartbeats): they go with the next transition.
     unwritten: Vec<Event>,
     journal_bytes: usize,
@@ -102,6 +105,7 @@ impl Live {
             waiters: Vec::new(),
             turn: None,
             answers: None,
+            logging: None,
             unwritten: Vec::new(),
             journal_bytes: 0,
             snapshot_bytes: 0,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::host::Closing;
 use crate::engine::host::Feeds;
 use crate::engine::host::Host;
 use crate::engine::host::lock;
@@ -69,7 +70,26 @@ impl Host {
         });
     }
 
+    /// Sends away whoever waits for a task of an activity.
+    pub fn send_away(&self) {
+        self.closing.send_replace(Closing::NoWaiting);
+    }
+
+    /// Ends the work here: from now on no task begins, and no report counts, so that what is open stays open and is
+    /// issued again by the next process. Returns when all that was accepted before is safe.
+    ///
+    /// # Errors
+    /// The store has stopped.
+    pub async fn rest(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.closing.send_replace(Closing::Resting);
+        self.site.nursery.end_all().await;
+        self.catch_up().await
+    }
+
     fn take(self: &Arc<Self>, message: Message) {
+        if *self.closing.borrow() == Closing::Resting {
+            return;
+        }
         match message {
             Message::Event { execution, kind } => {
                 // A report can cross its cancellation.
@@ -90,7 +110,7 @@ impl Host {
 
     async fn wake(self: &Arc<Self>) {
         let mut read_until = self.clock.now();
-        loop {
+        while *self.closing.borrow() != Closing::Resting {
             let now = self.clock.now();
             for (id, kind) in self.timers.due(now) {
                 // The execution may have gone on or ended meanwhile.
@@ -155,6 +175,7 @@ impl Host {
     fn resume(self: &Arc<Self>) {
         let mut ids: Vec<ExecutionId> = lock(&self.to_resume).iter().copied().collect();
         ids.sort_unstable();
+        let mut n_resumed = 0_u64;
         for id in ids {
             let mut work = VecDeque::new();
             {
@@ -168,12 +189,16 @@ impl Host {
                         work.extend(after);
                     }
                     Err(error) => {
-                        eprintln!("error: the execution number {id} cannot be resumed: {error}");
+                        tracing::error!(%id, %error, "An open execution cannot be resumed.");
                         continue;
                     }
                 }
             }
+            n_resumed += 1;
             self.drain(work);
+        }
+        if 0 < n_resumed {
+            tracing::info!(n_resumed, "The tasks of open executions are issued again.");
         }
     }
 }

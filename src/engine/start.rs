@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
 use crate::engine::answers::SharedAnswers;
+use crate::engine::host::Closing;
 use crate::engine::host::Host;
 use crate::engine::host::Refused;
 use crate::engine::host::lock;
@@ -120,12 +121,14 @@ impl Host {
         let (ack, safe) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let is_synchronous = begin.is_synchronous;
+        self.measures.started.inc();
         {
             let id = self.fresh_id();
             let start = self.start_of(&begin, id);
             let mut facts = begin.facts;
             facts.started = self.clock.now();
             let answers = self.answers(&facts);
+            let logging = self.logging(&facts);
             let record = Arc::new(ExecutionRecord {
                 id,
                 facts: Arc::new(facts),
@@ -142,6 +145,7 @@ impl Host {
             });
             let mut live = Live::new(begin.definition, record);
             live.answers = answers;
+            live.logging = logging;
             live.turn = turn;
             if is_synchronous {
                 live.waiters.push(end);
@@ -309,10 +313,16 @@ impl Host {
         worker_name: Option<Arc<str>>,
         patience: Duration,
     ) -> Result<Option<Assignment>, TooManyPollers> {
+        let mut closing = self.closing.subscribe();
         let poller = self.activities.poll(arn, POLLERS_MAX).ok_or(TooManyPollers)?;
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            let Ok(waiting) = tokio::time::timeout_at(deadline, poller.next()).await else {
+            let waiting = tokio::select! {
+                waiting = tokio::time::timeout_at(deadline, poller.next()) => waiting,
+                // The worker asks again, and finds the next process.
+                _ = closing.wait_for(|closing| *closing != Closing::Open) => return Ok(None),
+            };
+            let Ok(waiting) = waiting else {
                 return Ok(None);
             };
             let (ack, safe) = oneshot::channel();
@@ -336,6 +346,16 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Counts the workers that wait for a task of an activity.
+    pub fn n_pollers(&self) -> usize {
+        self.activities.n_pollers()
+    }
+
+    /// Counts the deadlines in memory.
+    pub fn n_timers(&self) -> usize {
+        self.timers.n_near()
     }
 
     /// Counts the executions in memory.

@@ -100,6 +100,12 @@ impl Timers {
         self.lock().next()
     }
 
+    /// Counts what is in memory.
+    pub(super) fn n_near(&self) -> usize {
+        let inner = self.lock();
+        inner.near.len() + inner.planned.len()
+    }
+
     /// Waits until an earlier deadline is noted.
     pub(super) async fn changed(&self) {
         self.earlier.notified().await;

@@ -12,6 +12,18 @@ use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
+/// Members of an event's details that hold execution data: `includeExecutionData: false` leaves them out (recorded;
+/// the last three by the same rule).
+pub const DATA_MEMBERS: &[&str] = &[
+    "input",
+    "inputDetails",
+    "output",
+    "outputDetails",
+    "parameters",
+    "assignedVariables",
+    "assignedVariablesDetails",
+];
+
 /// One entry of an execution's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryEvent {

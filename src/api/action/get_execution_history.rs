@@ -10,6 +10,7 @@ use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::model::history_event::DATA_MEMBERS;
 use crate::store::change::HistoryQuery;
 
 const NAME: &str = "GetExecutionHistory";
@@ -25,18 +26,6 @@ pub(super) const ACTION: Action = Action {
     ],
     call: |api, request| Box::pin(call(api, request)),
 };
-
-/// Members that `includeExecutionData: false` leaves out of an event's details (recorded; the last three by the
-/// same rule).
-const DATA: &[&str] = &[
-    "input",
-    "inputDetails",
-    "output",
-    "outputDetails",
-    "parameters",
-    "assignedVariables",
-    "assignedVariablesDetails",
-];
 
 async fn call(api: &Api, request: Request) -> Answer {
     let record = api.standard_execution(request.required("executionArn"))?;
@@ -76,7 +65,7 @@ fn without_data(event: &mut Value) {
     };
     for (_, details) in members.iter_mut().filter(|(name, _)| name.ends_with("EventDetails")) {
         if let Some(details) = details.as_object_mut() {
-            details.retain(|name, _| !DATA.contains(&name.as_str()));
+            details.retain(|name, _| !DATA_MEMBERS.contains(&name.as_str()));
         }
     }
 }

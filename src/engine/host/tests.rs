@@ -33,6 +33,7 @@ fn open(store: &Arc<FakeStore>) -> Arc<Host> {
         }),
         quotas: Quotas::Aws,
         answering: None,
+        logs: None,
         skip_time: false,
     };
     let (host, feeds) = Host::open(Arc::clone(store) as Arc<dyn Store>, options).unwrap();

@@ -111,7 +111,7 @@ pub(super) fn write_all(
         if stopped.is_none()
             && let Err(error) = commit(&mut connection, &group)
         {
-            eprintln!("error: a commit failed, the store stops: {error}");
+            tracing::error!(%error, "A commit failed, the store stops.");
             stopped = Some(StoreError::Stopped(error.to_string().into()));
         }
         for mut batch in group {

@@ -1,0 +1,305 @@
+//! The built server: what it listens on, how it stops, what it tells.
+#![cfg(feature = "runtime")]
+
+mod scratch;
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::process::ChildStderr;
+use std::process::Command;
+use std::process::Stdio;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::scratch::SHELL;
+use crate::scratch::Scratch;
+use crate::scratch::stderr;
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+
+/// A server of one test, on a port that the system chose.
+struct Server {
+    child: Child,
+    address: String,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Server {
+    fn start(scratch: &Scratch, arguments: &[&str]) -> Self {
+        let mut child = scratch
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("stepfn serves ") {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it did not start");
+        }
+        let address = line.trim().trim_start_matches("stepfn serves http://").to_owned();
+        Self { child, address, stderr }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn call(&self, operation: &str, request: Value) -> Value {
+        call(
+            TcpStream::connect(&self.address).unwrap(),
+            "localhost",
+            operation,
+            &request,
+        )
+    }
+
+    fn create(&self, name: &str, more: Value) -> String {
+        let mut request = json!({ "name": name, "roleArn": ROLE });
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        self.call("CreateStateMachine", request)["stateMachineArn"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Asks the server to stop; returns what it told since its start.
+    fn stop(mut self) -> String {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        let mut told = String::new();
+        self.stderr.read_to_string(&mut told).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {told}");
+        told
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn call(mut stream: impl Read + Write, host: &str, operation: &str, request: &Value) -> Value {
+    let body = request.to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx-amz-target: AWSStepFunctions.{operation}\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+fn definition(state: Value) -> Value {
+    Value::from(json!({ "StartAt": "S", "States": { "S": state } }).to_string())
+}
+
+#[test]
+fn a_stopped_server_leaves_its_tasks_to_the_next() {
+    let scratch = Scratch::new("serve-stop");
+    assert!(
+        Command::new("mkfifo")
+            .arg(scratch.0.join("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let server = Server::start(&scratch, &[]);
+    // It blocks until the test reads the pipe, so the test knows that it runs.
+    let script = format!("echo $$ > {}/fifo; exec sleep 3300", scratch.0.display());
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Script": script }, "End": true });
+    let arn = server.create("M", json!({ "definition": definition(task) }));
+    let execution = server.call("StartExecution", json!({ "stateMachineArn": arn, "name": "e" }));
+    let running = || fs::read_to_string(scratch.0.join("fifo")).unwrap().trim().to_owned();
+    let first = running();
+    let told = server.stop();
+    assert!(told.contains("The server stops."), "{told}");
+    assert!(
+        !fs::exists(format!("/proc/{first}")).unwrap(),
+        "the task's process has ended"
+    );
+
+    let server = Server::start(&scratch, &[]);
+    let second = running();
+    assert_ne!(first, second);
+    let wanted = json!({ "executionArn": execution["executionArn"] });
+    assert_eq!(server.call("DescribeExecution", wanted.clone())["status"], "RUNNING");
+    server.call("StopExecution", wanted.clone());
+    assert_eq!(server.call("DescribeExecution", wanted)["status"], "ABORTED");
+    server.stop();
+}
+
+#[test]
+fn a_stopping_server_sends_waiting_workers_away() {
+    let scratch = Scratch::new("serve-poll");
+    let server = Server::start(&scratch, &["--ephemeral"]);
+    let activity = server.call("CreateActivity", json!({ "name": "A" }));
+    let stream = TcpStream::connect(&server.address).unwrap();
+    let poll = std::thread::spawn(move || call(stream, "x", "GetActivityTask", &activity));
+    while !server
+        .get("/metrics", "")
+        .contains("stepfn_activity_workers_waiting 1\n")
+    {}
+    server.stop();
+    assert_eq!(poll.join().unwrap(), json!({ "taskToken": null }));
+}
+
+#[test]
+fn health_and_metrics_are_for_tools_but_not_for_web_pages() {
+    let scratch = Scratch::new("serve-metrics");
+    let server = Server::start(&scratch, &[]);
+    let fail = json!({ "Type": "Fail" });
+    let arn = server.create("M", json!({ "type": "EXPRESS", "definition": definition(fail) }));
+    let wanted = json!({ "stateMachineArn": arn });
+    let sync = call(
+        TcpStream::connect(&server.address).unwrap(),
+        "sync-localhost",
+        "StartSyncExecution",
+        &wanted,
+    );
+    assert_eq!(sync["status"], "FAILED");
+    let metrics = server.get("/metrics", "");
+    for line in [
+        "stepfn_executions_started_total 1",
+        "stepfn_executions_ended_total{status=\"FAILED\"} 1",
+        "stepfn_commit_seconds_count 1",
+        "stepfn_executions_in_memory 0",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+    assert!(server.get("/health", "").ends_with("{\"status\":\"ok\"}"));
+    assert!(
+        server
+            .get("/health", "origin: http://example.com\r\n")
+            .starts_with("HTTP/1.1 403 ")
+    );
+}
+
+#[test]
+fn machines_log_to_the_file_of_their_group() {
+    let scratch = Scratch::new("serve-logs");
+    let server = Server::start(&scratch, &["--log-level", "debug"]);
+    let group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/states/m:*";
+    for (name, level, kind) in [
+        ("A", "ALL", "EXPRESS"),
+        ("B", "ERROR", "STANDARD"),
+        ("C", "OFF", "STANDARD"),
+    ] {
+        let arn = server.create(
+            name,
+            json!({
+                "type": kind,
+                "definition": definition(json!({ "Type": "Fail", "Error": "E" })),
+                "loggingConfiguration": {
+                    "level": level,
+                    "destinations": [{ "cloudWatchLogsLogGroup": { "logGroupArn": group } }],
+                },
+            }),
+        );
+        server.call(
+            "StartExecution",
+            json!({ "stateMachineArn": arn, "input": "{\"secret\": 7}" }),
+        );
+    }
+    server.call("StartExecution", json!({ "stateMachineArn": "arn:secret" }));
+    let told = server.stop();
+    assert!(
+        told.contains("A request was refused. operation=\"StartExecution\" error=\"InvalidArn\""),
+        "{told}"
+    );
+    let text = fs::read_to_string(scratch.0.join("stepfn-data/logs/aws/vendedlogs/states/m.jsonl")).unwrap();
+    assert!(!text.contains("secret") && !told.contains("secret"), "{text}{told}");
+    let mut records: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let arn = record["execution_arn"].as_str().unwrap();
+            format!("{} {}", arn.split(':').nth(6).unwrap(), record["type"])
+        })
+        .collect();
+    records.sort();
+    assert_eq!(
+        records,
+        [
+            "A \"ExecutionFailed\"",
+            "A \"ExecutionStarted\"",
+            "A \"FailStateEntered\"",
+            "B \"ExecutionFailed\"",
+            "B \"FailStateEntered\"",
+        ]
+    );
+}
+
+#[test]
+fn the_socket_is_for_its_user_alone() {
+    let scratch = Scratch::new("serve-socket");
+    let socket = scratch.0.join("s");
+    let mut server = Server::start(&scratch, &["--ephemeral", "--socket", "s"]);
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let answer = call(UnixStream::connect(&socket).unwrap(), "x", "ListActivities", &json!({}));
+    assert_eq!(answer, json!({ "activities": [] }));
+    // What a killed server leaves behind is in nobody's way, and one that stops leaves nothing.
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    assert!(socket.exists());
+    Server::start(&scratch, &["--ephemeral", "--socket", "s"]).stop();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn it_says_why_it_does_not_listen() {
+    let scratch = Scratch::new("serve-listen");
+    let server = Server::start(&scratch, &["--ephemeral", "--socket", "s"]);
+    scratch.write("file", "");
+    for (arguments, part) in [
+        (
+            &["--listen", &server.address][..],
+            "cannot be listened on: Address already in use",
+        ),
+        (&["--listen", "0.0.0.0:0"], "`0.0.0.0:0` is not a loopback address"),
+        (&["--listen", "[::]:0"], "`[::]:0` is not a loopback address"),
+        (
+            &["--listen", "127.0.0.1:0", "--socket", "s"],
+            "`s` cannot be listened on: Address already in use",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--socket", "file"],
+            "`file` cannot be listened on: Address already in use",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--socket", "no/s"],
+            "`no/s` cannot be listened on: No such file",
+        ),
+    ] {
+        let output = scratch.run(&[&["serve", "--ephemeral"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
