@@ -33,10 +33,11 @@ fn api() -> Api {
         quotas: Quotas::Aws,
         answering: None,
         skip_time: false,
+        logs: None,
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);
-    Api { host }
+    Api::new(host)
 }
 
 impl Api {
