@@ -296,14 +296,12 @@ async fn machines(client: &Client) {
         checked.diagnostics[0].message,
         "These fields are required: [States, StartAt]"
     );
-    if action::find("TestState").is_some() {
-        let tested = client
-            .test_state()
-            .definition(json!({ "Type": "Pass", "End": true }).to_string());
-        let tested = tested.input("[1]").send().await.unwrap();
-        assert_eq!(tested.status, Some(TestExecutionStatus::Succeeded));
-        assert_eq!(tested.output.as_deref(), Some("[1]"));
-    }
+    let tested = client
+        .test_state()
+        .definition(json!({ "Type": "Pass", "End": true }).to_string());
+    let tested = tested.input("[1]").send().await.unwrap();
+    assert_eq!(tested.status, Some(TestExecutionStatus::Succeeded));
+    assert_eq!(tested.output.as_deref(), Some("[1]"));
 }
 
 /// Starts executions of an alias that leads to version 2 of `m`.

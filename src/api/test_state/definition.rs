@@ -18,9 +18,10 @@ use crate::model::id::StateId;
 /// # Errors
 /// `InvalidDefinition`; `ValidationException` for a name that no state has.
 pub fn compile(text: &str, state_name: Option<&str>) -> Result<(Arc<Definition>, StateId), ApiError> {
-    let definition = match state_name {
-        Some(_) => configuration::read(text, MachineType::Standard)?,
-        None => configuration::read(&around(text), MachineType::Standard)?,
+    let definition = match (state_name, serde_json::from_str(text)) {
+        (None, Ok(Value::Object(state))) => configuration::read(&around(text, &state), MachineType::Standard)?,
+        // What is not even an object is refused as a machine would be.
+        _ => configuration::read(text, MachineType::Standard)?,
     };
     let state = match state_name {
         Some(name) => find(&definition, name).ok_or_else(|| ApiError::validation("State not found in definition"))?,
@@ -38,17 +39,15 @@ pub fn find(definition: &Definition, name: &str) -> Option<StateId> {
 /// Puts a machine around a state, with an end wherever the state leads.
 ///
 /// The state's own text stays as it is, so that what is wrong with it is said in the usual words.
-fn around(state: &str) -> String {
+fn around(text: &str, state: &Map<String, Value>) -> String {
     let mut targets = BTreeSet::new();
-    if let Ok(Value::Object(state)) = serde_json::from_str(state) {
-        collect_targets(&state, &mut targets);
-    }
+    collect_targets(state, &mut targets);
     let mut ends = String::new();
     for name in targets.iter().filter(|name| **name != STATE_NAME) {
         // A JSON text as a key, so that any name can stand there.
         ends.push_str(&format!(",{}:{{\"Type\":\"Succeed\"}}", Value::from(name.as_str())));
     }
-    format!(r#"{{"StartAt":"{STATE_NAME}","States":{{"{STATE_NAME}":{state}{ends}}}}}"#)
+    format!(r#"{{"StartAt":"{STATE_NAME}","States":{{"{STATE_NAME}":{text}{ends}}}}}"#)
 }
 
 fn collect_targets(state: &Map<String, Value>, targets: &mut BTreeSet<String>) {
@@ -90,6 +89,13 @@ mod tests {
         ] {
             check(text, None, expected);
         }
+    }
+
+    #[test]
+    fn a_text_cannot_reach_out_of_its_place() {
+        let error = compile(r#"{"Type":"Pass","End":true},"More":{"Type":"Succeed"}"#, None).expect_err("no JSON");
+        assert!(error.message.contains("INVALID_JSON_DESCRIPTION"), "{}", error.message);
+        assert!(!error.message.contains(STATE_NAME), "{}", error.message);
     }
 
     #[test]
