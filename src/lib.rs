@@ -9,12 +9,13 @@
 //! | 2 | `asl` | text to `Definition`: parse, compile, diagnostics |
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
+//! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
 //! | 5 | `worker` | carries out tasks: mappings, shell |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
 //! | 8 | `cli` | one file per command |
 //!
 //! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to
-//! `worker`, a command to `cli`.
+//! `worker`, a format of items to `items::format`, a command to `cli`.
 
 pub mod asl;
 pub mod kernel;
@@ -28,6 +29,8 @@ pub mod api;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod engine;
+#[cfg(feature = "runtime")]
+pub mod items;
 #[cfg(feature = "runtime")]
 pub mod store;
 #[cfg(feature = "runtime")]

@@ -7,6 +7,7 @@ pub mod answers;
 pub mod clock;
 pub mod host;
 pub mod machine;
+pub mod map_runs;
 pub mod observer;
 pub mod registry;
 mod retention;

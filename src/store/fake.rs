@@ -193,6 +193,10 @@ impl Store for FakeStore {
         self.disk.resources(kind)
     }
 
+    fn resources_below(&self, kind: &'static str, prefix: &str) -> Result<Vec<Resource>, StoreError> {
+        self.disk.resources_below(kind, prefix)
+    }
+
     fn definition(&self, hash: &str) -> Result<Option<Arc<str>>, StoreError> {
         self.disk.definition(hash)
     }

@@ -8,6 +8,7 @@ use crate::engine::start::Begin;
 use crate::engine::start::Begun;
 use crate::engine::start::TokenError;
 use crate::engine::start::Word;
+use crate::items::directory::DirectoryBuckets;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionStatus;
 use crate::model::payload::Payload;
@@ -34,6 +35,7 @@ fn open(store: &Arc<FakeStore>) -> Arc<Host> {
         quotas: Quotas::Aws,
         answering: None,
         skip_time: false,
+        buckets: Arc::new(DirectoryBuckets::default()),
     };
     let (host, feeds) = Host::open(Arc::clone(store) as Arc<dyn Store>, options).unwrap();
     host.recover().unwrap();
