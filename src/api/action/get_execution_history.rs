@@ -10,6 +10,8 @@ use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::model::arn::Arn;
+use crate::model::arn::Resource;
 use crate::store::change::HistoryQuery;
 
 const NAME: &str = "GetExecutionHistory";
@@ -39,7 +41,12 @@ const DATA: &[&str] = &[
 ];
 
 async fn call(api: &Api, request: Request) -> Answer {
-    let record = api.execution(request.required("executionArn"))?;
+    let arn = Arn::parse(request.required("executionArn"))?;
+    // An EXPRESS child of a Map Run can be described, but has no history (recorded).
+    if matches!(arn.resource, Resource::Express { .. }) {
+        return Err(arn.unfit().into());
+    }
+    let record = api.execution(&arn.text)?;
     let reverse = request.flag("reverseOrder");
     let from = match api.cursor::<u64>(NAME, &request)? {
         Some(from) => from,
