@@ -227,11 +227,14 @@ async fn children_of_a_stopped_execution_are_stopped() {
             execution: record.id,
             from: 1,
             limit: 100,
-            reverse: true,
+            reverse: false,
         };
         let history = store.history(&query).unwrap();
         let types: Vec<&str> = history.iter().filter_map(|event| event["type"].as_str()).collect();
-        assert_eq!(types[..3], ["ExecutionAborted", "MapRunAborted", "MapRunStarted"]);
+        assert_eq!(
+            types[types.len() - 3..],
+            ["MapRunStarted", "MapRunAborted", "ExecutionAborted"]
+        );
     }
 }
 
