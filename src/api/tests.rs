@@ -33,6 +33,7 @@ fn api() -> Api {
         quotas: Quotas::Aws,
         answering: None,
         skip_time: false,
+        buckets: Arc::new(crate::items::directory::DirectoryBuckets::default()),
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);

@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod clock;
 pub mod host;
 pub mod machine;
+pub mod map_runs;
 pub mod observer;
 pub mod registry;
 mod retention;
