@@ -26,6 +26,7 @@ use stepfn::engine::answers::Answering;
 use stepfn::engine::answers::Answers;
 use stepfn::engine::host::Host;
 use stepfn::engine::host::HostOptions;
+use stepfn::items::directory::DirectoryBuckets;
 use stepfn::kernel::event::StartTask;
 use stepfn::model::execution_record::ExecutionFacts;
 use stepfn::model::quota::Quotas;
@@ -115,6 +116,7 @@ impl Server {
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
             logs: None,
+            buckets: Arc::new(DirectoryBuckets::default()),
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);

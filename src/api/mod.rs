@@ -12,6 +12,7 @@ pub mod error;
 pub mod execution;
 pub mod local;
 pub mod machine;
+pub mod map_run;
 pub mod member;
 pub mod metrics;
 pub mod page;

@@ -34,6 +34,7 @@ fn api() -> Api {
         answering: None,
         skip_time: false,
         logs: None,
+        buckets: Arc::new(crate::items::directory::DirectoryBuckets::default()),
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);

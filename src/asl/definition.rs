@@ -328,12 +328,12 @@ pub struct Map {
     pub block: BlockId,
     /// `ProcessorConfig`.
     pub mode: MapMode,
-    /// `Label`.
-    pub label: Option<Arc<str>>,
+    /// `Label`, or one that is made from the state's name.
+    pub label: Arc<str>,
     /// Where the items come from.
     pub items: Items,
-    /// `ItemReader`: not carried out yet, its Map Run fails.
-    pub item_reader: bool,
+    /// `ItemReader`.
+    pub item_reader: Option<ItemReader>,
     /// `ItemSelector`, or `Parameters` of the old spelling.
     pub item_selector: Option<Template>,
     /// `ItemBatcher`.
@@ -344,17 +344,50 @@ pub struct Map {
     pub tolerated_failure_count: Option<NumberField>,
     /// `ToleratedFailurePercentage` or `…Path`.
     pub tolerated_failure_percentage: Option<NumberField>,
-    /// `ResultWriter` with a `Resource`: not carried out yet, its Map Run fails.
+    /// `ResultWriter`.
     pub result_writer: Option<ResultWriter>,
 }
 
+/// `ItemReader`.
+#[derive(Debug)]
+pub struct ItemReader {
+    /// `Resource`.
+    pub resource: Arc<str>,
+    /// `Parameters` or `Arguments`.
+    pub parameters: Option<Template>,
+    /// `ReaderConfig` as written, without `MaxItems` and `MaxItemsPath`.
+    pub config: Payload,
+    /// `MaxItems` or `MaxItemsPath`.
+    pub max_items: Option<NumberField>,
+}
+
 /// `ResultWriter`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct ResultWriter {
-    /// It names a `Resource`, so it exports.
-    pub exports: bool,
-    /// `WriterConfig.Transformation` is `FLATTEN`.
-    pub flattens: bool,
+    /// Where the results go, when it names a `Resource`.
+    pub export: Option<Export>,
+    /// `WriterConfig` as written.
+    pub config: Payload,
+    /// `WriterConfig.Transformation`.
+    pub transformation: Option<Transformation>,
+}
+
+/// Where a `ResultWriter` writes.
+#[derive(Debug)]
+pub struct Export {
+    /// `Resource`.
+    pub resource: Arc<str>,
+    /// `Parameters` or `Arguments`.
+    pub parameters: Option<Template>,
+}
+
+/// `WriterConfig.Transformation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the language's own")]
+pub enum Transformation {
+    None,
+    Compact,
+    Flatten,
 }
 
 /// `ProcessorConfig.Mode`.

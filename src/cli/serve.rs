@@ -1,5 +1,6 @@
 //! `stepfn serve`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
 use crate::engine::logs::Logs;
+use crate::items::directory::DirectoryBuckets;
 use crate::model::quota::Quotas;
 use crate::sim::mock_config::MockConfig;
 use crate::store::Store;
@@ -67,6 +69,9 @@ pub(crate) struct Arguments {
     /// The mock file for executions that are started with `stateMachineArn#TestCase`
     #[arg(long, value_name = "FILE", env = "SFN_MOCK_CONFIG")]
     mock: Option<PathBuf>,
+    /// A directory that stands for an S3 bucket in Distributed Maps; may be given more than once
+    #[arg(long = "bucket", value_name = "NAME=DIRECTORY")]
+    buckets: Vec<String>,
     /// The region of what is made here
     #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
     region: String,
@@ -109,6 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         answering: mocks(arguments)?.map(of_mock_file),
         skip_time: false,
         logs: logs(arguments)?,
+        buckets: Arc::new(DirectoryBuckets::new(buckets(arguments)?)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -221,6 +227,24 @@ fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
     let directory = path.parent().unwrap_or(Path::new(""));
     Mappings::parse(&text, directory)
         .map_err(|error| CliError::usage(format!("failed to read the mappings of `{}`:\n{error}", path.display())))
+}
+
+fn buckets(arguments: &Arguments) -> Result<BTreeMap<String, PathBuf>, CliError> {
+    let mut buckets = BTreeMap::new();
+    for text in &arguments.buckets {
+        let wrong = |what: &str| CliError::usage(format!("`--bucket {text}` {what}"));
+        let (name, directory) = text
+            .split_once('=')
+            .filter(|(name, directory)| !name.is_empty() && !directory.is_empty())
+            .ok_or_else(|| wrong("is not NAME=DIRECTORY"))?;
+        if !Path::new(directory).is_dir() {
+            return Err(wrong("names no directory").hint("make it, or correct the path"));
+        }
+        if buckets.insert(name.to_owned(), PathBuf::from(directory)).is_some() {
+            return Err(wrong("names a bucket that has a directory already"));
+        }
+    }
+    Ok(buckets)
 }
 
 fn mocks(arguments: &Arguments) -> Result<Option<MockConfig>, CliError> {

@@ -1,15 +1,29 @@
 //! Child executions of a Distributed Map.
+//!
+//! STANDARD children are executions like all others. EXPRESS children run in memory; their records are written
+//! together with the step by which their parent learns of their end. Ends are told to a parent in groups: while
+//! one group is on its way to the store, the next one gathers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::asl::definition::MapMode;
-use crate::asl::definition::StateKind;
+use tokio::sync::oneshot;
+
+use crate::asl::definition::Definition;
+use crate::engine::answers::SharedAnswers;
 use crate::engine::dispatch::After;
 use crate::engine::host::Host;
+use crate::engine::host::Refused;
+use crate::engine::host::lock;
 use crate::engine::live::Live;
+use crate::engine::logs::Logging;
+use crate::engine::map_runs::child_record;
+use crate::kernel::event::ChildOutcome;
+use crate::kernel::event::Command;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::FinishedChild;
 use crate::kernel::event::Start;
+use crate::kernel::event::WantedResult;
 use crate::model::execution_record::ChildOf;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionId;
@@ -22,59 +36,198 @@ use crate::model::id::StateId;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::model::token::TokenKey;
+use crate::store::change::Change;
+use crate::store::change::Transition;
+
+/// EXPRESS children that one task runs: others get their turn in between.
+const CHUNK: usize = 128;
+
+/// A child to be started: `Command::StartChild`.
+pub(super) struct NewChild {
+    pub(super) child: ChildId,
+    pub(super) state: StateId,
+    pub(super) block: BlockId,
+    pub(super) map_run_arn: Arc<str>,
+    pub(super) name: Arc<str>,
+    pub(super) input: Payload,
+    pub(super) n_items: u64,
+}
+
+/// What the children of one parent have in common.
+struct Family {
+    parent: ExecutionId,
+    facts: Arc<ExecutionFacts>,
+    start: Start,
+    definition: Arc<Definition>,
+    answers: Option<SharedAnswers>,
+    logging: Option<Arc<Logging>>,
+}
+
+impl NewChild {
+    /// Reads the command.
+    pub(super) fn of(command: Command) -> Result<Self, Command> {
+        match command {
+            Command::StartChild {
+                child,
+                state,
+                block,
+                map_run_arn,
+                name,
+                input,
+                n_items,
+            } => Ok(Self {
+                child,
+                state,
+                block,
+                map_run_arn,
+                name,
+                input,
+                n_items,
+            }),
+            other => Err(other),
+        }
+    }
+}
 
 impl Host {
-    /// Starts a child, or finds it when a restart asks for it again.
-    pub(super) fn start_child(
+    /// Starts children, or finds them when a restart asks for them again.
+    pub(super) fn start_children(
         self: &Arc<Self>,
         parent: ExecutionId,
-        (child, state, block): (ChildId, StateId, BlockId),
-        (name, input): (Arc<str>, Payload),
+        children: Vec<NewChild>,
         is_again: bool,
         work: &mut VecDeque<After>,
     ) {
-        let Some((start, definition, express)) = self.child_start(parent, (child, state, block), name, input) else {
+        if children.is_empty() {
             return;
+        }
+        let mut fresh = Vec::with_capacity(children.len());
+        let family = {
+            let mut shard = self.shard(parent);
+            let Some(live) = shard.live.get_mut(&parent) else {
+                return;
+            };
+            let Some(start) = live.execution.start_facts() else {
+                return;
+            };
+            let family = Arc::new(Family {
+                parent,
+                facts: Arc::clone(&live.record.facts),
+                start: Start {
+                    input: Payload::new(serde_json::Value::Null),
+                    ..start.clone()
+                },
+                definition: Arc::clone(live.execution.definition()),
+                answers: live.answers.clone(),
+                logging: live.logging.clone(),
+            });
+            for child in children {
+                // From now on it can be stopped.
+                if let std::collections::btree_map::Entry::Vacant(place) = live.children.entry(child.child) {
+                    let id = *place.insert(self.fresh_id());
+                    fresh.push((id, child));
+                }
+            }
+            family
         };
+        let mut express = Vec::new();
+        for (id, child) in fresh {
+            let start = self.start_of_child(&family, id, &child);
+            if start.express {
+                express.push((id, child, start));
+            } else {
+                self.start_standard(&family, id, &child, start, is_again, work);
+            }
+        }
+        while !express.is_empty() {
+            let rest = express.split_off(express.len().min(CHUNK));
+            let chunk = std::mem::replace(&mut express, rest);
+            let (host, family) = (Arc::clone(self), Arc::clone(&family));
+            tokio::spawn(async move {
+                for (id, child, start) in chunk {
+                    host.run_child(&family, id, &child, start);
+                }
+            });
+        }
+    }
+
+    fn start_of_child(&self, family: &Family, id: ExecutionId, child: &NewChild) -> Start {
+        let (name, input) = (Arc::clone(&child.name), child.input.clone());
+        Start {
+            token_key: TokenKey::derive(&self.secret, id),
+            ..family
+                .start
+                .of_child(&family.definition, child.state, child.block, name, input, self.draw())
+        }
+    }
+
+    fn start_standard(
+        self: &Arc<Self>,
+        family: &Family,
+        id: ExecutionId,
+        child: &NewChild,
+        start: Start,
+        is_again: bool,
+        work: &mut VecDeque<After>,
+    ) {
         if is_again && let Ok(Some(record)) = self.store.find(&start.execution_arn) {
             match record.status {
-                ExecutionStatus::Running => self.adopt(parent, child, record.id),
-                _ => self.child_ended(&record, work),
+                ExecutionStatus::Running => self.adopt(family.parent, child.child, record.id),
+                _ => self.child_ended(&record),
             }
             return;
         }
-        let id = self.fresh_id();
-        let (parent_facts, answers, logging) = match self.shard(parent).live.get(&parent) {
-            Some(live) => (
-                Arc::clone(&live.record.facts),
-                live.answers.clone(),
-                live.logging.clone(),
-            ),
-            None => return,
+        self.begin_child(family, id, child, start, work);
+    }
+
+    fn run_child(self: &Arc<Self>, family: &Family, id: ExecutionId, child: &NewChild, start: Start) {
+        let mut work = VecDeque::new();
+        self.begin_child(family, id, child, start, &mut work);
+        self.drain(work);
+        let is_open = self.shard(id).live.contains_key(&id);
+        // It may have been stopped before there was anything to stop.
+        let is_wanted = |host: &Self| {
+            let shard = host.shard(family.parent);
+            let live = shard.live.get(&family.parent);
+            live.is_some_and(|live| live.children.get(&child.child) == Some(&id))
+        };
+        if is_open && !is_wanted(self) {
+            let _ = self.give(id, EventKind::Stop(StatesError::default()), None);
+        }
+    }
+
+    fn begin_child(
+        self: &Arc<Self>,
+        family: &Family,
+        id: ExecutionId,
+        child: &NewChild,
+        start: Start,
+        work: &mut VecDeque<After>,
+    ) {
+        let (machine_type, name) = match start.express {
+            // The second UUID belongs to the name (recorded).
+            true => (MachineType::Express, express_name(&start.execution_arn)),
+            false => (MachineType::Standard, Arc::clone(&start.name)),
         };
         let record = ExecutionRecord {
             id,
             facts: Arc::new(ExecutionFacts {
                 arn: start.execution_arn.clone(),
-                name: start.name.clone(),
+                name,
                 machine_arn: start.state_machine_arn.clone(),
-                machine_type: if express {
-                    MachineType::Express
-                } else {
-                    MachineType::Standard
-                },
+                machine_type,
                 version_arn: None,
                 alias_arn: None,
                 child_of: Some(ChildOf {
-                    parent,
-                    child: child.0,
-                    map_run_arn: map_run_arn(&start),
-                    n_items: 1,
-                    block: block.0,
+                    parent: family.parent,
+                    child: child.child.0,
+                    map_run_arn: Arc::clone(&child.map_run_arn),
+                    n_items: child.n_items,
+                    block: child.block.0,
                 }),
                 trace_header: None,
                 started: self.clock.now(),
-                ..(*parent_facts).clone()
+                ..(*family.facts).clone()
             }),
             status: ExecutionStatus::Running,
             stopped: None,
@@ -87,44 +240,13 @@ impl Host {
             version: 0,
             n_events: 0,
         };
-        self.adopt(parent, child, id);
         self.measures.started.inc();
-        let mut live = Live::new(definition, Arc::new(record));
-        live.answers = answers;
-        live.logging = logging;
-        let start = Start {
-            token_key: TokenKey::derive(&self.secret, id),
-            ..start
-        };
+        let mut live = Live::new(Arc::clone(&family.definition), Arc::new(record));
+        live.answers = family.answers.clone();
+        live.logging = family.logging.clone();
         let mut shard = self.shard(id);
         shard.live.insert(id, live);
         let _ = self.step_live(&mut shard, id, EventKind::Start(start), None, work);
-    }
-
-    fn child_start(
-        &self,
-        parent: ExecutionId,
-        (child, state, block): (ChildId, StateId, BlockId),
-        name: Arc<str>,
-        input: Payload,
-    ) -> Option<(Start, Arc<crate::asl::definition::Definition>, bool)> {
-        let seed = self.draw();
-        let shard = self.shard(parent);
-        let live = shard.live.get(&parent)?;
-        if live.children.contains_key(&child) {
-            return None;
-        }
-        let definition = Arc::clone(live.execution.definition());
-        let express = match &definition.state(state).kind {
-            StateKind::Map(map) => map.mode == MapMode::Distributed { express: true },
-            _ => false,
-        };
-        let facts = live.execution.start_facts()?;
-        Some((
-            facts.of_child(&definition, state, block, name, input, seed),
-            definition,
-            express,
-        ))
     }
 
     fn adopt(&self, parent: ExecutionId, child: ChildId, id: ExecutionId) {
@@ -133,35 +255,132 @@ impl Host {
         }
     }
 
-    /// Tells the parent of a child that has ended.
-    pub(super) fn child_ended(self: &Arc<Self>, record: &ExecutionRecord, work: &mut VecDeque<After>) {
+    /// Notes that a child has ended; its parent is told soon.
+    pub(super) fn child_ended(self: &Arc<Self>, record: &Arc<ExecutionRecord>) {
         let Some(place) = &record.facts.child_of else {
             return;
         };
-        let result = match (record.status, &record.output) {
-            (ExecutionStatus::Succeeded, Some(output)) => match Payload::parse(output) {
-                Ok(output) => Ok(output),
-                Err(error) => Err(StatesError::new("States.Runtime", error.to_string())),
-            },
-            _ => Err(StatesError {
-                name: record.error.as_deref().map(ToOwned::to_owned),
-                cause: record.cause.as_deref().map(ToOwned::to_owned),
-            }),
+        let parent = place.parent;
+        let is_first = {
+            let mut finished = lock(&self.map_runs.finished);
+            let is_first = !finished.contains_key(&parent);
+            finished.entry(parent).or_default().push(Arc::clone(record));
+            is_first
         };
-        let child = ChildId(place.child);
-        if let Some(live) = self.shard(place.parent).live.get_mut(&place.parent) {
-            live.children.remove(&child);
+        if is_first {
+            let host = Arc::clone(self);
+            tokio::spawn(async move { host.tell(parent).await });
         }
-        // The parent may have ended, or have stopped waiting for it.
-        let _ = self.step(place.parent, EventKind::ChildFinished { child, result }, None, work);
+    }
+
+    /// Tells a parent of its children's ends, group after group, until there are no more.
+    async fn tell(self: Arc<Self>, parent: ExecutionId) {
+        loop {
+            // Others that are about to end can join the group.
+            tokio::task::yield_now().await;
+            let group = {
+                let mut finished = lock(&self.map_runs.finished);
+                let group = finished.get_mut(&parent).map(std::mem::take).unwrap_or_default();
+                if group.is_empty() {
+                    finished.remove(&parent);
+                    return;
+                }
+                group
+            };
+            let (ack, safe) = oneshot::channel();
+            let mut work = VecDeque::new();
+            let told = self.tell_group(parent, &group, ack, &mut work);
+            self.drain(work);
+            match told {
+                Ok(()) => {
+                    let _ = safe.await;
+                }
+                // The parent has ended, or has stopped waiting for them.
+                Err(_) => {
+                    let _ = self.commit(records(&group)).await;
+                }
+            }
+        }
+    }
+
+    fn tell_group(
+        self: &Arc<Self>,
+        parent: ExecutionId,
+        group: &[Arc<ExecutionRecord>],
+        ack: crate::engine::host::Ack,
+        work: &mut VecDeque<After>,
+    ) -> Result<(), Refused> {
+        let mut shard = self.shard(parent);
+        self.bring(&mut shard, parent, work)?;
+        let Some(live) = shard.live.get_mut(&parent) else {
+            return Err(Refused::NotOpen);
+        };
+        let mut children = Vec::with_capacity(group.len());
+        for record in group {
+            let Some(place) = &record.facts.child_of else {
+                continue;
+            };
+            let child = ChildId(place.child);
+            live.children.remove(&child);
+            if let Some(wanted) = live.execution.wanted_result(child) {
+                children.push(finished(child, record, wanted));
+            }
+        }
+        let kind = EventKind::ChildrenFinished { children };
+        let told = self.step_live_with(&mut shard, parent, kind, Some(ack), records(group), work);
+        if told.is_err() {
+            self.let_go(&mut shard, parent);
+        }
+        told
     }
 }
 
-/// `arn:P:states:R:A:mapRun:Machine/Label:uuid` of a child's facts: its name begins with the run's.
-fn map_run_arn(start: &Start) -> Arc<str> {
-    let run = start.name.rsplit_once('-').map_or(&*start.name, |(run, _)| run);
-    Arc::from(format!(
-        "{}:{run}",
-        start.state_machine_arn.replacen(":stateMachine:", ":mapRun:", 1)
-    ))
+/// Returns what is written of children that were in memory only: their records as they ended.
+fn records(group: &[Arc<ExecutionRecord>]) -> Vec<Change> {
+    let of_express = group
+        .iter()
+        .filter(|record| record.facts.machine_type == MachineType::Express);
+    let last = of_express.map(|record| {
+        Change::Transition(Box::new(Transition {
+            // No transitions and no history of it are stored.
+            record: Arc::new(ExecutionRecord {
+                version: 0,
+                n_events: 0,
+                ..(**record).clone()
+            }),
+            journal: String::new(),
+            history: Vec::new(),
+            deadline: None,
+            is_busy: false,
+            snapshot: None,
+        }))
+    });
+    last.collect()
+}
+
+fn finished(child: ChildId, record: &ExecutionRecord, wanted: WantedResult) -> FinishedChild {
+    let outcome = match record.status {
+        ExecutionStatus::Succeeded => ChildOutcome::Succeeded,
+        ExecutionStatus::TimedOut => ChildOutcome::TimedOut,
+        ExecutionStatus::Aborted => ChildOutcome::Aborted,
+        ExecutionStatus::Failed | ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ChildOutcome::Failed,
+    };
+    let result = match wanted {
+        WantedResult::Nothing => None,
+        WantedResult::Output => record.output.as_deref().and_then(|output| Payload::parse(output).ok()),
+        WantedResult::Record => {
+            let error = StatesError {
+                name: record.error.as_deref().map(ToOwned::to_owned),
+                cause: record.cause.as_deref().map(ToOwned::to_owned),
+            };
+            Some(Payload::new(child_record(record, &error).whole()))
+        }
+    };
+    FinishedChild { child, outcome, result }
+}
+
+fn express_name(arn: &str) -> Arc<str> {
+    let mut parts = arn.rsplitn(3, ':');
+    let (second, first) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("{first}:{second}").into()
 }

@@ -49,10 +49,15 @@ impl Host {
             | EventKind::TaskSucceeded { .. }
             | EventKind::TaskFailed { .. }
             | EventKind::TaskTimedOut { .. }
-            | EventKind::ChildFinished { .. } => true,
+            | EventKind::ChildrenFinished { .. }
+            | EventKind::ItemsRead { .. }
+            | EventKind::ItemsFailed { .. }
+            | EventKind::ResultsWritten { .. }
+            | EventKind::ResultsFailed { .. } => true,
             EventKind::Start(_)
             | EventKind::Stop(_)
             | EventKind::MachineDeleted
+            | EventKind::MapRunUpdated { .. }
             | EventKind::TaskStarted { .. }
             | EventKind::TaskSubmitted { .. }
             | EventKind::TaskHeartbeat { .. } => false,

@@ -9,9 +9,11 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::StateKind;
 use crate::engine::activities::Waiting;
+use crate::engine::children::NewChild;
 use crate::engine::host::Ack;
 use crate::engine::host::Closing;
 use crate::engine::host::Host;
+use crate::engine::host::keeps;
 use crate::engine::host::lock;
 use crate::engine::logs::Batch;
 use crate::kernel::event::Command;
@@ -90,22 +92,33 @@ impl Host {
             logs.offer(batch);
         }
         let id = after.id;
+        let mut children = Vec::new();
         for command in after.commands {
-            self.obey(id, command, after.is_again, work);
+            match NewChild::of(command) {
+                Ok(child) => children.push(child),
+                Err(command) => self.obey(id, command, work),
+            }
         }
+        self.start_children(id, children, after.is_again, work);
         if after.has_ended {
             drop(after.jobs);
             let waiters = lock(&self.ended).remove(&id).unwrap_or_default();
             for waiter in after.waiters.into_iter().chain(waiters) {
                 let _ = waiter.send(Arc::clone(&after.record));
             }
-            self.shard(id).live.remove(&id);
-            self.child_ended(&after.record, work);
+            let live = self.shard(id).live.remove(&id);
+            if let Some(at) = live.and_then(|live| live.alarm) {
+                self.timers.disarm(at, id);
+            }
+            self.child_ended(&after.record);
             self.mourn(&after.record);
             return;
         }
         if let Some(at) = after.deadline {
-            self.timers.arm(at, id);
+            match keeps(&after.record) {
+                true => self.timers.arm(at, id),
+                false => self.set_alarm(at, id),
+            }
         }
         if after.is_counted {
             let mut shard = self.shard(id);
@@ -116,7 +129,7 @@ impl Host {
         }
     }
 
-    fn obey(self: &Arc<Self>, id: ExecutionId, command: Command, is_again: bool, work: &mut VecDeque<After>) {
+    fn obey(self: &Arc<Self>, id: ExecutionId, command: Command, work: &mut VecDeque<After>) {
         match command {
             Command::StartTask(task) => self.start_task(id, task, work),
             Command::CancelTask { task } => {
@@ -129,13 +142,20 @@ impl Host {
                     self.activities.withdraw(id, task);
                 }
             }
-            Command::StartChild {
-                child,
-                state,
-                block,
-                name,
-                input,
-            } => self.start_child(id, (child, state, block), (name, input), is_again, work),
+            // They are started together.
+            Command::StartChild { .. } => {}
+            Command::ReadItems {
+                map_run,
+                reader,
+                offset,
+                wanted,
+            } => self.read_items(id, map_run, reader, (offset, wanted)),
+            Command::WriteResults {
+                map_run,
+                map_run_arn,
+                writer,
+            } => self.write_results(id, map_run, map_run_arn, writer),
+            Command::MapRunChanged(record) => self.map_run_ended(id, &record),
             Command::StopChild { child } => {
                 let found = self
                     .shard(id)
@@ -146,6 +166,20 @@ impl Host {
                     let _ = self.step(child, EventKind::Stop(StatesError::default()), None, work);
                 }
             }
+        }
+    }
+
+    /// Notes the deadline of an execution that the store does not know.
+    fn set_alarm(&self, at: Timestamp, id: ExecutionId) {
+        let before = match self.shard(id).live.get_mut(&id) {
+            Some(live) => live.alarm.replace(at),
+            None => return,
+        };
+        if before != Some(at) {
+            if let Some(before) = before {
+                self.timers.disarm(before, id);
+            }
+            self.timers.arm_at_any_time(at, id);
         }
     }
 

@@ -25,11 +25,15 @@ use crate::engine::dispatch::After;
 use crate::engine::live::Live;
 use crate::engine::logs::Logging;
 use crate::engine::logs::Logs;
+use crate::engine::map_runs;
+use crate::engine::map_runs::MapRuns;
 use crate::engine::measures::Measures;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
 use crate::engine::timers::Timers;
+use crate::items::bucket::Buckets;
+use crate::kernel::event::Command;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::Illegal;
 use crate::model::entropy::Entropy;
@@ -63,6 +67,8 @@ pub struct HostOptions {
     pub skip_time: bool,
     /// Where the log events of state machines go.
     pub logs: Option<Logs>,
+    /// Where Distributed Maps read their items and write their results.
+    pub buckets: Arc<dyn Buckets>,
 }
 
 /// Why an event was not taken.
@@ -86,6 +92,7 @@ pub struct Host {
     pub(super) clock: SharedClock,
     pub(super) timers: Timers,
     pub(super) activities: Activities,
+    pub(super) map_runs: MapRuns,
     pub(super) site: Arc<Site>,
     pub(super) quotas: Quotas,
     pub(super) answering: Option<Answering>,
@@ -166,6 +173,7 @@ impl Host {
             clock: SharedClock::default(),
             timers: Timers::default(),
             activities: Activities::default(),
+            map_runs: MapRuns::new(options.buckets),
             site: options.site,
             quotas: options.quotas,
             answering: options.answering,
@@ -388,17 +396,28 @@ impl Host {
         work: &mut VecDeque<After>,
     ) -> Result<(), Refused> {
         let mut shard = self.shard(id);
-        if let Entry::Vacant(place) = shard.live.entry(id) {
-            let (live, after) = self.load(id)?;
-            place.insert(live);
-            work.extend(after);
-        }
+        self.bring(&mut shard, id, work)?;
         let result = self.step_live(&mut shard, id, kind, ack, work);
         if result.is_err() {
             // It may have been loaded for nothing.
             self.let_go(&mut shard, id);
         }
         result
+    }
+
+    /// Loads an execution that is not in memory.
+    pub(super) fn bring(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        id: ExecutionId,
+        work: &mut VecDeque<After>,
+    ) -> Result<(), Refused> {
+        if let Entry::Vacant(place) = shard.live.entry(id) {
+            let (live, after) = self.load(id)?;
+            place.insert(live);
+            work.extend(after);
+        }
+        Ok(())
     }
 
     /// Gives an event to an execution in memory.
@@ -408,6 +427,19 @@ impl Host {
         id: ExecutionId,
         kind: EventKind,
         ack: Option<Ack>,
+        work: &mut VecDeque<After>,
+    ) -> Result<(), Refused> {
+        self.step_live_with(shard, id, kind, ack, Vec::new(), work)
+    }
+
+    /// Gives an event to an execution in memory; `changes` are written with it, in one batch.
+    pub(super) fn step_live_with(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        id: ExecutionId,
+        kind: EventKind,
+        ack: Option<Ack>,
+        mut changes: Vec<Change>,
         work: &mut VecDeque<After>,
     ) -> Result<(), Refused> {
         let live = shard.live.get_mut(&id).ok_or(Refused::NotOpen)?;
@@ -426,6 +458,11 @@ impl Host {
         let kind = self.unless_deleted(&live.record, kind);
         let is_kept = keeps(&live.record);
         let stepped = live.step(now, kind, is_kept && self.store.is_durable())?;
+        for command in &stepped.commands {
+            if let Command::MapRunChanged(record) = command {
+                changes.extend(map_runs::changes(id, record));
+            }
+        }
         let mut after = After::new(id, Arc::clone(&live.record), stepped.commands);
         after.ack = ack;
         after.deadline = stepped.deadline;
@@ -449,7 +486,8 @@ impl Host {
         }
         match stepped.transition.filter(|_| is_kept) {
             Some(transition) => {
-                let batch = vec![Change::Transition(Box::new(transition))];
+                changes.push(Change::Transition(Box::new(transition)));
+                let batch = changes;
                 if self.store.is_durable() {
                     let host = Arc::clone(self);
                     // Under the shard's lock, so that the store sees the steps in their order.
@@ -520,9 +558,10 @@ async fn answered(receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result
 /// Told when an event is safe.
 pub(super) type Ack = oneshot::Sender<Result<Arc<ExecutionRecord>, StoreError>>;
 
-/// Tells whether an execution is stored: Express executions that clients start are not.
+/// Tells whether an execution's steps are stored. Express executions are in memory only; of a Map Run's children the
+/// records are stored once they have ended.
 pub(super) fn keeps(record: &ExecutionRecord) -> bool {
-    record.facts.machine_type == MachineType::Standard || record.facts.child_of.is_some()
+    record.facts.machine_type == MachineType::Standard
 }
 
 /// Returns the server's secret; makes it when the store is new.

@@ -45,6 +45,8 @@ pub(super) struct Live {
     pub(super) jobs: BTreeMap<TaskId, oneshot::Sender<()>>,
     /// Child executions that run.
     pub(super) children: BTreeMap<ChildId, ExecutionId>,
+    /// The deadline in the timers of an execution that the store does not know.
+    pub(super) alarm: Option<Timestamp>,
     /// Who waits for its end.
     pub(super) waiters: Vec<oneshot::Sender<Arc<ExecutionRecord>>>,
     /// The turn among starts of its name, until its first step.
@@ -102,6 +104,7 @@ impl Live {
             n_in_flight: 0,
             jobs: BTreeMap::new(),
             children: BTreeMap::new(),
+            alarm: None,
             waiters: Vec::new(),
             turn: None,
             answers: None,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod host;
 pub mod logs;
 pub mod machine;
+pub mod map_runs;
 pub mod measures;
 pub mod observer;
 pub mod registry;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::host::Host;
+use crate::engine::map_runs;
 use crate::model::execution_record::ExecutionId;
 use crate::model::timestamp::Timestamp;
 use crate::store::StoreError;
@@ -39,11 +40,14 @@ impl Host {
             let mut batch = Vec::new();
             let mut n_transitions = 0;
             for (execution, version) in old {
+                if let Some(record) = self.store.execution(execution)? {
+                    batch.extend(map_runs::forget(self, &record.facts.arn)?);
+                }
                 batch.push(Change::Forget {
                     execution,
                     stopped_before,
                 });
-                n_transitions += version;
+                n_transitions += version.max(1);
                 if TRANSITIONS_MAX <= n_transitions {
                     n_transitions = 0;
                     self.commit(std::mem::take(&mut batch)).await?;

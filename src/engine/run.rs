@@ -365,7 +365,7 @@ impl<'a> Engine<'a> {
         match running.execution.advance(&event, &mut out) {
             Ok(()) => {}
             // A report can cross its cancellation.
-            Err(Illegal::NoSuchTask(_) | Illegal::NoSuchChild(_) | Illegal::Ended) => {}
+            Err(Illegal::NoSuchTask(_) | Illegal::NoSuchChild | Illegal::NoSuchMapRun(_) | Illegal::Ended) => {}
             Err(error) => return Err(error.into()),
         }
         let commands = out.commands;
@@ -413,6 +413,7 @@ impl<'a> Engine<'a> {
                 block,
                 name,
                 input,
+                ..
             } => {
                 let Some(parent) = self.running.get_mut(&number) else {
                     return;
@@ -430,6 +431,23 @@ impl<'a> Engine<'a> {
                     self.queue.push_back((child, EventKind::Stop(StatesError::default())));
                 }
             }
+            Command::ReadItems { map_run, .. } => {
+                let error = StatesError::new(
+                    "States.ItemReaderFailed",
+                    "`stepfn run` has no buckets. Pass the items in the state's input, or use `stepfn serve --bucket`.",
+                );
+                self.queue
+                    .push_back((number, EventKind::ItemsFailed { map_run, error }));
+            }
+            Command::WriteResults { map_run, .. } => {
+                let error = StatesError::new(
+                    "States.ResultWriterFailed",
+                    "`stepfn run` has no buckets. Drop the ResultWriter's Resource, or use `stepfn serve --bucket`.",
+                );
+                self.queue
+                    .push_back((number, EventKind::ResultsFailed { map_run, error }));
+            }
+            Command::MapRunChanged(_) => {}
         }
     }
 
@@ -456,13 +474,13 @@ impl<'a> Engine<'a> {
                 if let Some(parent) = self.running.get_mut(&parent) {
                     parent.children.remove(&child);
                 }
-                let result = match status {
-                    Status::Succeeded(output) => Ok(output),
-                    Status::Failed(error) | Status::TimedOut(error) | Status::Aborted(error) => Err(error),
-                    Status::New | Status::Running => return,
-                };
-                self.queue
-                    .push_back((parent, EventKind::ChildFinished { child, result }));
+                let wanted = self
+                    .running
+                    .get(&parent)
+                    .and_then(|parent| parent.execution.wanted_result(child));
+                let finished = wanted.and_then(|wanted| running.execution.finished(child, wanted));
+                let children = finished.into_iter().collect();
+                self.queue.push_back((parent, EventKind::ChildrenFinished { children }));
             }
         }
     }

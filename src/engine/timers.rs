@@ -40,11 +40,20 @@ impl Timers {
 
     /// Notes a deadline; one beyond the horizon is left to the store.
     pub(super) fn arm(&self, at: Timestamp, execution: ExecutionId) {
+        if at <= self.lock().horizon {
+            self.arm_at_any_time(at, execution);
+        }
+    }
+
+    /// Takes a deadline back.
+    pub(super) fn disarm(&self, at: Timestamp, execution: ExecutionId) {
+        self.lock().near.remove(&(at, execution));
+    }
+
+    /// Notes a deadline that the store does not know, however far it is.
+    pub(super) fn arm_at_any_time(&self, at: Timestamp, execution: ExecutionId) {
         let is_first = {
             let mut inner = self.lock();
-            if inner.horizon < at {
-                return;
-            }
             let is_first = inner.near.first().is_none_or(|(first, _)| at < *first);
             inner.near.insert((at, execution));
             is_first

@@ -84,12 +84,7 @@ impl Cx<'_> {
                 self.core.tasks.remove(&task);
                 self.out.command(Command::CancelTask { task });
             }
-            Step::MapRun(run) => {
-                for child in run.running.keys().copied().collect::<Vec<_>>() {
-                    self.core.children.remove(&child);
-                    self.out.command(Command::StopChild { child });
-                }
-            }
+            Step::MapRun(_) => self.abort_map_run(frame),
             _ => {}
         }
         self.drop_frame(frame);

@@ -53,7 +53,7 @@ pub(super) struct Item {
     pub(super) index: u64,
     pub(super) key: Option<String>,
     pub(super) value: Value,
-    pub(super) source: Option<&'static str>,
+    pub(super) source: Option<Arc<str>>,
 }
 
 /// Evaluates something with what `frame` sees.
@@ -130,7 +130,7 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
         }
         of_item.insert("Value".into(), item.value);
         if let Some(source) = item.source {
-            of_item.insert("Source".into(), Value::from(source));
+            of_item.insert("Source".into(), Value::from(&*source));
         }
         let mut map = Map::new();
         map.insert("Item".into(), Value::Object(of_item));

@@ -23,6 +23,7 @@ use crate::model::history_event::HistoryEvent;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::id::ChildId;
 use crate::model::id::EventId;
+use crate::model::id::MapRunId;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
@@ -51,6 +52,8 @@ pub(super) struct Core {
     pub(super) timeout_at: Option<Timestamp>,
     pub(super) tasks: BTreeMap<TaskId, FrameId>,
     pub(super) children: BTreeMap<ChildId, FrameId>,
+    pub(super) last_map_run: u64,
+    pub(super) map_runs: BTreeMap<MapRunId, FrameId>,
     /// Set while one state is under test, which no snapshot ever holds.
     #[serde(skip)]
     pub(super) watch: Option<Box<Watch>>,
@@ -75,6 +78,8 @@ impl Core {
             timeout_at: None,
             tasks: BTreeMap::new(),
             children: BTreeMap::new(),
+            last_map_run: 0,
+            map_runs: BTreeMap::new(),
             watch: None,
         }
     }
@@ -150,6 +155,7 @@ impl Cx<'_> {
             Status::Aborted(error) => HistoryEventKind::ExecutionAborted(error.clone()),
             Status::New | Status::Running => return,
         };
+        self.abort_map_runs(&status);
         self.history(previous, kind);
         self.core.status = status;
         for task in std::mem::take(&mut self.core.tasks).into_keys() {

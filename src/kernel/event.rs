@@ -8,11 +8,14 @@ use serde::Serialize;
 use crate::asl::definition::Definition;
 use crate::asl::definition::MapMode;
 use crate::asl::definition::StateKind;
+use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
 use crate::model::id::BlockId;
 use crate::model::id::ChildId;
+use crate::model::id::MapRunId;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
+use crate::model::map_run_record::MapRunRecord;
 use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
@@ -79,13 +82,109 @@ pub enum EventKind {
         /// Why.
         error: StatesError,
     },
-    /// A child execution ended.
-    ChildFinished {
-        /// Which.
-        child: ChildId,
-        /// Its output, or how it failed.
-        result: Result<Payload, StatesError>,
+    /// Child executions of Map Runs ended. Those that nobody waits for any more are passed over.
+    ChildrenFinished {
+        /// Which, and how.
+        children: Vec<FinishedChild>,
     },
+    /// Items that `ReadItems` asked for, in order.
+    ItemsRead {
+        /// Whose.
+        map_run: MapRunId,
+        /// The items; not more than were wanted.
+        items: Vec<ReadItem>,
+        /// There are no more.
+        is_last: bool,
+    },
+    /// The items cannot be read.
+    ItemsFailed {
+        /// Whose.
+        map_run: MapRunId,
+        /// Why.
+        error: StatesError,
+    },
+    /// What `WriteResults` asked for is written.
+    ResultsWritten {
+        /// Whose.
+        map_run: MapRunId,
+        /// The state's result: `{"MapRunArn": …, "ResultWriterDetails": {"Bucket": …, "Key": …}}`.
+        result: Payload,
+    },
+    /// The results cannot be written.
+    ResultsFailed {
+        /// Whose.
+        map_run: MapRunId,
+        /// Why.
+        error: StatesError,
+    },
+    /// `UpdateMapRun`: what is `None` stays.
+    MapRunUpdated {
+        /// Which.
+        map_run: MapRunId,
+        /// `maxConcurrency`; 0 is no limit.
+        max_concurrency: Option<u64>,
+        /// `toleratedFailureCount`.
+        tolerated_count: Option<u64>,
+        /// `toleratedFailurePercentage`.
+        tolerated_percentage: Option<f64>,
+    },
+}
+
+/// A child execution that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinishedChild {
+    /// Which.
+    pub child: ChildId,
+    /// How.
+    pub outcome: ChildOutcome,
+    /// What `Execution::wanted_result` asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Payload>,
+}
+
+/// How a child execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are the API's own")]
+pub enum ChildOutcome {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
+}
+
+impl ChildOutcome {
+    /// Returns the API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted => "ABORTED",
+        }
+    }
+}
+
+/// Which part of a child's end its Map Run keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WantedResult {
+    /// None: the results are written elsewhere, or are too large already.
+    Nothing,
+    /// The output of one that succeeded.
+    Output,
+    /// The whole record, whatever its status.
+    Record,
+}
+
+/// One item of a reader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadItem {
+    /// The name of a pair, where an object is iterated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The item.
+    pub value: Payload,
+    /// Where it comes from: `S3://bucket/key`.
+    pub source: Arc<str>,
 }
 
 /// The facts an execution starts with.
@@ -135,19 +234,20 @@ impl Start {
     ) -> Self {
         let state = definition.state(state);
         let (label, express) = match &state.kind {
-            StateKind::Map(map) => (
-                map.label.as_ref().unwrap_or(&state.name),
-                map.mode == MapMode::Distributed { express: true },
-            ),
+            StateKind::Map(map) => (&map.label, map.mode == MapMode::Distributed { express: true }),
             _ => (&state.name, false),
         };
         // A child of a child still belongs to the one machine.
         let machine = self.state_machine_name.split('/').next().unwrap_or_default();
         let machine_arn = self.state_machine_arn.split('/').next().unwrap_or_default();
         let prefix = machine_arn.split(":stateMachine:").next().unwrap_or_default();
-        let kind = if express { "express" } else { "execution" };
+        let execution_arn = match express {
+            // Asked for again, it has the same ARN.
+            true => format!("{prefix}:express:{machine}/{label}:{name}:{}", second_uuid(&name)),
+            false => format!("{prefix}:execution:{machine}/{label}:{name}"),
+        };
         Self {
-            execution_arn: format!("{prefix}:{kind}:{machine}/{label}:{name}").into(),
+            execution_arn: execution_arn.into(),
             name,
             state_machine_arn: format!("{machine_arn}/{label}").into(),
             state_machine_name: format!("{machine}/{label}").into(),
@@ -163,6 +263,15 @@ impl Start {
             block,
         }
     }
+}
+
+/// Returns the UUID behind an EXPRESS child's name.
+fn second_uuid(name: &str) -> String {
+    // FNV-1a.
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Entropy::new(seed).uuid()
 }
 
 /// Something to be done outside.
@@ -183,16 +292,42 @@ pub enum Command {
         state: StateId,
         /// The block to run.
         block: BlockId,
+        /// The Map Run's ARN.
+        map_run_arn: Arc<str>,
         /// The child's name (a UUID).
         name: Arc<str>,
         /// The child's input.
         input: Payload,
+        /// How many items are in it.
+        n_items: u64,
     },
     /// Stop a child execution.
     StopChild {
         /// Which.
         child: ChildId,
     },
+    /// Read items of a Map Run; report with `ItemsRead` or `ItemsFailed`.
+    ReadItems {
+        /// Whose.
+        map_run: MapRunId,
+        /// `{"Resource": …, "Arguments": {…}, "ReaderConfig": {…}}`, evaluated; `MaxItems` is a number.
+        reader: Payload,
+        /// How many were read before.
+        offset: u64,
+        /// How many are wanted, at most.
+        wanted: u64,
+    },
+    /// Write the results of a Map Run's children; report with `ResultsWritten` or `ResultsFailed`.
+    WriteResults {
+        /// Whose.
+        map_run: MapRunId,
+        /// Its ARN: the children are found by it.
+        map_run_arn: Arc<str>,
+        /// `{"Resource": …, "Arguments": {…}, "WriterConfig": {…}}`, evaluated.
+        writer: Payload,
+    },
+    /// A Map Run began, was updated, or ended: to be stored together with the event.
+    MapRunChanged(Box<MapRunRecord>),
 }
 
 /// One attempt of a task.
@@ -254,8 +389,11 @@ pub enum Illegal {
     #[error("task {0} is not open")]
     NoSuchTask(TaskId),
     /// The child is not running.
-    #[error("child execution {0} is not open")]
-    NoSuchChild(ChildId),
+    #[error("none of the child executions is open")]
+    NoSuchChild,
+    /// The Map Run does not wait for that.
+    #[error("Map Run {0} does not wait for that")]
+    NoSuchMapRun(MapRunId),
     /// Time went backwards.
     #[error("the event is older than the one before")]
     TimeWentBack,

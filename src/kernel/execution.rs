@@ -2,21 +2,31 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::asl::definition::Definition;
 use crate::kernel::core::Core;
 use crate::kernel::core::Cx;
+use crate::kernel::event::ChildOutcome;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::FinishedChild;
 use crate::kernel::event::Illegal;
 use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::Status;
+use crate::kernel::event::WantedResult;
 use crate::kernel::frame::Step;
+use crate::kernel::map_run::state::MapRun;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEventKind;
+use crate::model::id::ChildId;
 use crate::model::id::EventId;
+use crate::model::id::MapRunId;
 use crate::model::id::TaskId;
+use crate::model::map_run_record::MapRunRecord;
+use crate::model::payload::Payload;
 use crate::model::quota::EXPRESS_SECONDS_MAX;
 use crate::model::quota::Quotas;
 use crate::model::quota::STANDARD_SECONDS_MAX;
@@ -24,7 +34,7 @@ use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 
 /// The version that a snapshot begins with.
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 /// Turns that an EXPRESS execution takes without waiting, at most. AWS has no limit of events there and ends a loop
 /// after five minutes; here no time passes, so the loop must end otherwise.
@@ -97,7 +107,21 @@ impl Execution {
             EventKind::TaskSucceeded { task, output } => cx.task_succeeded(*task, output),
             EventKind::TaskFailed { task, error } => cx.task_failed(*task, error),
             EventKind::TaskTimedOut { task, error } => cx.task_timed_out(*task, error),
-            EventKind::ChildFinished { child, result } => cx.child_finished(*child, result),
+            EventKind::ChildrenFinished { children } => cx.children_finished(children),
+            EventKind::ItemsRead {
+                map_run,
+                items,
+                is_last,
+            } => cx.items_read(*map_run, items, *is_last),
+            EventKind::ItemsFailed { map_run, error } => cx.items_failed(*map_run, error),
+            EventKind::ResultsWritten { map_run, result } => cx.results_written(*map_run, result),
+            EventKind::ResultsFailed { map_run, error } => cx.results_failed(*map_run, error),
+            EventKind::MapRunUpdated {
+                map_run,
+                max_concurrency,
+                tolerated_count,
+                tolerated_percentage,
+            } => cx.update_map_run(*map_run, *max_concurrency, *tolerated_count, *tolerated_percentage),
         }
         cx.run_to_quiet();
         Ok(())
@@ -113,23 +137,7 @@ impl Execution {
                         state, frame, open,
                     )));
                 }
-                Step::MapRun(run) => {
-                    for (child, index) in &run.running {
-                        if let Some((input, _)) = run.inputs.get(*index as usize)
-                            && let Some(block) = crate::kernel::map_run::block(self.definition.state(frame.state))
-                        {
-                            let name = crate::kernel::map_run::child_name(&run.arn, *index);
-                            let (child, state, input) = (*child, frame.state, input.clone());
-                            out.command(Command::StartChild {
-                                child,
-                                state,
-                                block,
-                                name,
-                                input,
-                            });
-                        }
-                    }
-                }
+                Step::MapRun(run) => run.outstanding(&self.definition, frame.state, out),
                 _ => {}
             }
         }
@@ -161,9 +169,89 @@ impl Execution {
         self.core.last_event.0
     }
 
-    /// Tells whether work outside is open: tasks or child executions.
+    /// Tells whether work outside is open: tasks or Map Runs.
     pub fn is_busy(&self) -> bool {
-        !self.core.tasks.is_empty() || !self.core.children.is_empty()
+        !self.core.tasks.is_empty() || !self.core.map_runs.is_empty()
+    }
+
+    /// Returns how a Map Run stands that has not ended.
+    pub fn map_run(&self, arn: &str) -> Option<MapRunRecord> {
+        let runs = self
+            .core
+            .map_runs
+            .values()
+            .filter_map(|frame| self.core.map_run(*frame));
+        runs.into_iter()
+            .find(|run| *run.arn == *arn)
+            .map(|run| run.record(&self.core, None))
+    }
+
+    /// Returns what a Map Run is told of this execution, its child, once it has ended.
+    pub fn finished(&self, child: ChildId, wanted: WantedResult) -> Option<FinishedChild> {
+        let (outcome, output, error) = match &self.core.status {
+            Status::New | Status::Running => return None,
+            Status::Succeeded(output) => (ChildOutcome::Succeeded, Some(output), None),
+            Status::Failed(error) => (ChildOutcome::Failed, None, Some(error)),
+            Status::TimedOut(_) => (ChildOutcome::TimedOut, None, None),
+            Status::Aborted(error) => (ChildOutcome::Aborted, None, Some(error)),
+        };
+        let result = match wanted {
+            WantedResult::Nothing => None,
+            WantedResult::Output => output.cloned(),
+            WantedResult::Record => Some(self.child_record(outcome, output, error)),
+        };
+        Some(FinishedChild { child, outcome, result })
+    }
+
+    /// A child as `ResultWriter` shows it with `Transformation: NONE`.
+    fn child_record(&self, outcome: ChildOutcome, output: Option<&Payload>, error: Option<&StatesError>) -> Payload {
+        let start = self.core.start();
+        let details = serde_json::json!({ "Included": true });
+        let mut map = serde_json::Map::new();
+        let mut put = |name: &str, value: Value| map.insert(name.to_owned(), value);
+        if let Some(cause) = error.and_then(|error| error.cause.as_deref()) {
+            put("Cause", cause.into());
+        }
+        if let Some(name) = error.and_then(|error| error.name.as_deref()) {
+            put("Error", name.into());
+        }
+        put("ExecutionArn", (&*start.execution_arn).into());
+        put("Input", start.input.text().into());
+        put("InputDetails", details.clone());
+        put("Name", (&*start.name).into());
+        if let Some(output) = output {
+            put("Output", output.text().into());
+            put("OutputDetails", details);
+        }
+        put("RedriveCount", 0.into());
+        let status = outcome.as_str();
+        let is_success = outcome == ChildOutcome::Succeeded;
+        put(
+            "RedriveStatus",
+            if is_success {
+                "NOT_REDRIVABLE"
+            } else {
+                "REDRIVABLE_BY_MAP_RUN"
+            }
+            .into(),
+        );
+        if is_success {
+            put(
+                "RedriveStatusReason",
+                format!("Execution is {status} and cannot be redriven").into(),
+            );
+        }
+        put("StartDate", self.core.started_at.to_string().into());
+        put("StateMachineArn", (&*start.state_machine_arn).into());
+        put("Status", status.into());
+        put("StopDate", self.core.now.to_string().into());
+        Payload::new(Value::Object(map))
+    }
+
+    /// Returns what a child's Map Run keeps of its end; `None` when nobody waits for it.
+    pub fn wanted_result(&self, child: ChildId) -> Option<WantedResult> {
+        let frame = self.core.children.get(&child)?;
+        self.core.map_run(*frame).map(MapRun::wanted_result)
     }
 
     /// Tells whether a task waits for its answer.
@@ -208,10 +296,26 @@ impl Execution {
                 true => Ok(()),
                 false => Err(Illegal::NoSuchTask(*task)),
             },
-            EventKind::ChildFinished { child, .. } => match self.core.children.contains_key(child) {
-                true => Ok(()),
-                false => Err(Illegal::NoSuchChild(*child)),
-            },
+            EventKind::ChildrenFinished { children } => {
+                let is_open = |finished: &FinishedChild| self.core.children.contains_key(&finished.child);
+                children.iter().any(is_open).then_some(()).ok_or(Illegal::NoSuchChild)
+            }
+            EventKind::ItemsRead { map_run, .. } | EventKind::ItemsFailed { map_run, .. } => {
+                self.check_map_run(*map_run, MapRun::is_reading)
+            }
+            EventKind::ResultsWritten { map_run, .. } | EventKind::ResultsFailed { map_run, .. } => {
+                self.check_map_run(*map_run, MapRun::is_writing)
+            }
+            EventKind::MapRunUpdated { map_run, .. } => self.check_map_run(*map_run, |_| true),
+        }
+    }
+
+    fn check_map_run(&self, map_run: MapRunId, fits: impl Fn(&MapRun) -> bool) -> Result<(), Illegal> {
+        let frame = self.core.map_runs.get(&map_run);
+        let run = frame.and_then(|frame| self.core.map_run(*frame));
+        match run.is_some_and(fits) {
+            true => Ok(()),
+            false => Err(Illegal::NoSuchMapRun(map_run)),
         }
     }
 }

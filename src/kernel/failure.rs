@@ -150,6 +150,19 @@ impl Cx<'_> {
         }
     }
 
+    /// Returns the error pair of a failure.
+    pub(super) fn shown(&self, frame: FrameId, failure: &Failure) -> StatesError {
+        match failure {
+            Failure::Runtime { text, prefixed: false } => StatesError::new("States.Runtime", text.clone()),
+            Failure::Runtime { text, .. } => StatesError::new("States.Runtime", self.prefixed(frame, text)),
+            Failure::Evaluation { cause, .. } => {
+                StatesError::new("States.QueryEvaluationError", self.prefixed(frame, cause))
+            }
+            Failure::Error { error, .. } => error.clone(),
+            Failure::Prefixed { name, text } => StatesError::new(*name, self.prefixed(frame, text)),
+        }
+    }
+
     /// `An error occurred while executing the state 'X' (entered at the event id #N). ` and `text`.
     fn prefixed(&self, frame: FrameId, text: &str) -> String {
         if self.core.watch.is_some() {

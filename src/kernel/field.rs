@@ -46,23 +46,7 @@ impl Cx<'_> {
         input: &Payload,
         minimum: i64,
     ) -> Result<u64, Failure> {
-        let found = match number {
-            NumberField::Literal(number) => *number as i64,
-            NumberField::Path(path) => {
-                let value = self.path(frame, path, input)?;
-                match value.value().as_i64() {
-                    Some(number) => number,
-                    None => return Err(Failure::runtime(not_a_number(name, &value, path, "integer"))),
-                }
-            }
-            NumberField::Expression(expression) => {
-                let value = self.expression(frame, expression, name)?;
-                match value.value().as_f64() {
-                    Some(number) => number.floor() as i64,
-                    None => return Err(unexpected_type(expression, name, "number", value.value()).into()),
-                }
-            }
-        };
+        let found = self.signed_number(frame, number, name, input)?;
         if found < minimum {
             let text = match minimum {
                 0 => format!("{name} cannot be negative."),
@@ -77,6 +61,35 @@ impl Cx<'_> {
             });
         }
         Ok(found.unsigned_abs())
+    }
+
+    /// Resolves a field that must be a whole number.
+    pub(super) fn signed_number(
+        &self,
+        frame: FrameId,
+        number: &NumberField,
+        name: &str,
+        input: &Payload,
+    ) -> Result<i64, Failure> {
+        match number {
+            NumberField::Literal(number) => Ok(*number as i64),
+            NumberField::Path(path) => {
+                let value = self.path(frame, path, input)?;
+                // AWS reads the value's text as an integer: `"2"` is one, `2.0` is none (recorded).
+                let found = match value.value() {
+                    Value::String(text) => text.parse().ok(),
+                    other => other.as_i64(),
+                };
+                found.ok_or_else(|| Failure::runtime(not_a_number(name, &value, path, "integer")))
+            }
+            NumberField::Expression(expression) => {
+                let value = self.expression(frame, expression, name)?;
+                match value.value().as_f64() {
+                    Some(number) => Ok(number.floor() as i64),
+                    None => Err(unexpected_type(expression, name, "number", value.value()).into()),
+                }
+            }
+        }
     }
 
     /// Resolves `ToleratedFailurePercentage`.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::kernel::event::TaskProgress;
-use crate::model::id::ChildId;
+use crate::kernel::map_run::state::MapRun;
 use crate::model::id::EventId;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
@@ -101,22 +101,4 @@ pub(super) struct Join {
     pub(super) running: BTreeMap<u64, FrameId>,
     pub(super) results: Vec<Option<Payload>>,
     pub(super) n_done: u64,
-}
-
-/// A Distributed Map under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct MapRun {
-    pub(super) arn: Arc<str>,
-    pub(super) started: EventId,
-    /// The children's inputs, each with how many items it holds. Kept until the end: a restart re-issues open ones.
-    pub(super) inputs: Vec<(Payload, u64)>,
-    pub(super) concurrency: u64,
-    pub(super) next_index: u64,
-    pub(super) running: BTreeMap<ChildId, u64>,
-    pub(super) results: Vec<Option<Payload>>,
-    pub(super) n_items: u64,
-    pub(super) n_done: u64,
-    pub(super) n_items_failed: u64,
-    pub(super) tolerated_count: Option<u64>,
-    pub(super) tolerated_percentage: Option<f64>,
 }

@@ -31,6 +31,7 @@ use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
 use crate::kernel::map_run;
+use crate::kernel::map_run::items;
 use crate::kernel::retry;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
@@ -414,12 +415,12 @@ impl Cx<'_> {
     fn map_under_test(&self, frame: FrameId, state: &State, map: &Map, setting: &Setting) -> Result<(), Failure> {
         let effective = self.apply_path(frame, &state.input_path, &self.core.frame(frame).input)?;
         self.show_input_path(frame, state);
-        let items = match map.item_reader {
+        let items = match map.item_reader.is_some() {
             true => setting.reader_items.clone(),
             false => Some(self.items(frame, state, map, &effective)?),
         };
         if state.language == QueryLanguage::JsonPath
-            && !map.item_reader
+            && map.item_reader.is_none()
             && let Some(items) = &items
         {
             self.core.show(Stage::AfterItemsPath, items);
@@ -446,17 +447,16 @@ impl Cx<'_> {
         let Some(items) = items else {
             return Ok(());
         };
-        let pairs = map_run::pairs(items.value());
+        let pairs = items::pairs(items.value());
         let n_items = pairs.len() as u64;
         if let Some(watch) = &self.core.watch {
             watch.n_items.set(Some(n_items));
         }
         let selected = self.select_under_test(frame, map, &effective, pairs)?;
         if let Some(batcher) = &map.item_batcher {
-            let batches = self.batch(frame, batcher, &effective, selected)?;
-            let batches = batches.into_iter().map(|(batch, _)| batch.value().clone());
+            let batches = self.batches(frame, batcher, &effective, selected)?;
             self.core
-                .show(Stage::AfterItemBatcher, &Payload::new(Value::Array(batches.collect())));
+                .show(Stage::AfterItemBatcher, &Payload::new(Value::Array(batches)));
         }
         let n_failed = setting.n_failed_iterations.unwrap_or(0);
         // Without a tolerance in the definition AWS reports the iteration's own error, however many failed (recorded).
@@ -476,12 +476,9 @@ impl Cx<'_> {
         pairs: Vec<(Option<String>, Value)>,
     ) -> Result<Vec<Value>, Failure> {
         let Some(template) = &map.item_selector else {
-            return Ok(pairs
-                .into_iter()
-                .map(|(key, value)| map_run::plain(key, value))
-                .collect());
+            return Ok(pairs.into_iter().map(|(key, value)| items::plain(key, value)).collect());
         };
-        let source = (map.mode != MapMode::Inline).then_some("STATE_DATA");
+        let source: Option<Arc<str>> = (map.mode != MapMode::Inline).then(|| Arc::from("STATE_DATA"));
         let mut selected = Vec::with_capacity(pairs.len());
         for (index, (key, value)) in (0..).zip(pairs) {
             let extra = Extra {
@@ -489,7 +486,7 @@ impl Cx<'_> {
                     index,
                     key,
                     value,
-                    source,
+                    source: source.clone(),
                 }),
                 ..Extra::default()
             };
@@ -528,7 +525,7 @@ fn item_of_iteration(definition: &Definition, state: StateId, input: &Payload) -
                 index: 0,
                 key: None,
                 value: input.value().clone(),
-                source: (map.mode != MapMode::Inline).then_some("STATE_DATA"),
+                source: (map.mode != MapMode::Inline).then(|| Arc::from("STATE_DATA")),
             });
         }
         next = holder;

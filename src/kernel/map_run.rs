@@ -1,51 +1,72 @@
 //! A Distributed Map: children are executions of their own.
+//!
+//! ```text
+//! MapRunStarted -> Running -> (Writing) -> MapRunSucceeded | MapRunFailed
+//! ```
+//! It holds counters, the children that run, the items of the next wave, and results only where they become the
+//! state's own: its size does not depend on the number of items.
+
+pub(in crate::kernel) mod items;
+pub(in crate::kernel) mod state;
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::asl::definition::ItemBatcher;
 use crate::asl::definition::Map;
 use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
-use crate::kernel::context::Extra;
-use crate::kernel::context::Item;
+use crate::asl::definition::Transformation;
+use crate::kernel::core::Core;
 use crate::kernel::core::Cx;
 use crate::kernel::data_flow::Completion;
+use crate::kernel::data_flow::data_limit;
+use crate::kernel::event::ChildOutcome;
 use crate::kernel::event::Command;
+use crate::kernel::event::FinishedChild;
+use crate::kernel::event::ReadItem;
 use crate::kernel::event::Status;
+use crate::kernel::event::WantedResult;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
-use crate::kernel::frame::MapRun;
 use crate::kernel::frame::Step;
+use crate::kernel::map_run::items::Input;
+use crate::kernel::map_run::state::Child;
+use crate::kernel::map_run::state::MapRun;
+use crate::kernel::map_run::state::Phase;
+use crate::kernel::map_run::state::Results;
+use crate::kernel::map_run::state::Source;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::history_event::StateType;
-use crate::model::id::BlockId;
 use crate::model::id::ChildId;
+use crate::model::id::MapRunId;
+use crate::model::map_run_record::Counts;
+use crate::model::map_run_record::MapRunStatus;
 use crate::model::payload::Payload;
-use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::states_error::StatesError;
 
-/// Children that run at the same time, at most. AWS has 10,000; one machine is served by fewer.
-const CONCURRENCY_MAX: u64 = 1_000;
+impl Core {
+    /// Returns the Map Run of a frame, if it has one.
+    pub(super) fn map_run(&self, frame: FrameId) -> Option<&MapRun> {
+        match &self.frames.get(frame.0 as usize)?.as_ref()?.step {
+            Step::MapRun(run) => Some(run),
+            _ => None,
+        }
+    }
 
-/// Returns the block that a Map state's children run.
-pub(super) fn block(state: &State) -> Option<BlockId> {
-    match &state.kind {
-        StateKind::Map(map) => Some(map.block),
-        _ => None,
+    /// Returns the Map Run of a frame, if it has one.
+    pub(super) fn map_run_mut(&mut self, frame: FrameId) -> Option<&mut MapRun> {
+        match &mut self.frames.get_mut(frame.0 as usize)?.as_mut()?.step {
+            Step::MapRun(run) => Some(run),
+            _ => None,
+        }
     }
 }
 
-/// Returns a child's name: stable for one Map Run, so that a re-issued command names the same child.
-pub(super) fn child_name(map_run_arn: &str, index: u64) -> Arc<str> {
-    let run = map_run_arn.rsplit(':').next().unwrap_or(map_run_arn);
-    Arc::from(format!("{run}-{index}"))
-}
-
 impl Cx<'_> {
-    /// Starts a Map Run over `items` (an array, or an object's pairs).
+    /// Starts a Map Run over `items` (an array, or an object's pairs), or over what its reader reads.
     pub(super) fn map_run(
         &mut self,
         frame: FrameId,
@@ -54,13 +75,14 @@ impl Cx<'_> {
         effective: Payload,
         items: Payload,
     ) -> Result<(), Failure> {
-        let pairs = pairs(items.value());
-        self.chain(
-            frame,
-            HistoryEventKind::MapStateStarted {
-                length: pairs.len() as u64,
-            },
-        );
+        let length = match (&map.item_reader, items.value()) {
+            // Recorded: how many there are is not known yet.
+            (Some(_), _) => 0,
+            (None, Value::Array(items)) => items.len() as u64,
+            (None, Value::Object(pairs)) => pairs.len() as u64,
+            (None, _) => 0,
+        };
+        self.chain(frame, HistoryEventKind::MapStateStarted { length });
         if self.core.status != Status::Running {
             return Ok(());
         }
@@ -68,19 +90,33 @@ impl Cx<'_> {
             Some(field) => self.whole_number(frame, field, name, &effective, 0).map(Some),
             None => Ok(None),
         };
-        let concurrency = number(&map.max_concurrency, "MaxConcurrency")?.unwrap_or(0);
+        let max_concurrency = number(&map.max_concurrency, "MaxConcurrency")?.unwrap_or(0);
         let tolerated_count = number(&map.tolerated_failure_count, "ToleratedFailureCount")?;
         let tolerated_percentage = match &map.tolerated_failure_percentage {
             Some(field) => Some(self.percentage(frame, field, &effective)?),
             None => None,
         };
-        let n_items = pairs.len() as u64;
-        let selected = self.select(frame, map, &effective, pairs)?;
-        let inputs = match &map.item_batcher {
-            Some(batcher) => self.batch(frame, batcher, &effective, selected)?,
-            None => selected.into_iter().map(|item| (Payload::new(item), 1)).collect(),
+        let batching = match &map.item_batcher {
+            Some(batcher) => Some(self.batching(frame, batcher, &effective)?),
+            None => None,
         };
-        let arn = self.map_run_arn(state, map);
+        let source = match &map.item_reader {
+            Some(reader) => Source::Reader {
+                request: self.reader_request(frame, reader, &effective)?,
+                n_read: 0,
+                buffer: VecDeque::new(),
+                buffer_bytes: 0,
+                is_reading: false,
+                is_last: false,
+            },
+            None => Source::Data(items),
+        };
+        let writer = match &map.result_writer {
+            Some(writer) => self.writer_request(frame, writer, &effective)?,
+            None => None,
+        };
+        let arn = self.map_run_arn(map);
+        let seed = self.core.entropy.borrow_mut().next_u64();
         let started = self.chain(
             frame,
             HistoryEventKind::MapRunStarted {
@@ -90,132 +126,280 @@ impl Cx<'_> {
         if self.core.status != Status::Running {
             return Ok(());
         }
-        let problem = match (map.item_reader, map.result_writer) {
-            (true, _) => Some((
-                "States.ItemReaderFailed",
-                "ItemReader is not supported here yet. Pass the items in the state's input instead.",
-            )),
-            (false, Some(writer)) if writer.exports => Some((
-                "States.ResultWriterFailed",
-                "ResultWriter with a Resource is not supported here yet. Drop it to get the results as output.",
-            )),
-            _ => None,
-        };
-        let n_children = inputs.len();
+        self.core.last_map_run += 1;
+        let id = MapRunId(self.core.last_map_run);
+        let transformation = map.result_writer.as_ref().and_then(|writer| writer.transformation);
         let run = MapRun {
+            id,
             arn,
+            begun: self.core.now,
             started,
-            inputs,
-            concurrency: if concurrency == 0 {
-                CONCURRENCY_MAX
-            } else {
-                concurrency.min(CONCURRENCY_MAX)
-            },
+            seed,
+            effective,
+            source,
+            n_taken: 0,
+            n_items: length,
+            batching,
             next_index: 0,
             running: BTreeMap::new(),
-            results: vec![None; n_children],
-            n_items,
-            n_done: 0,
-            n_items_failed: 0,
+            max_concurrency,
             tolerated_count,
             tolerated_percentage,
+            items: Counts::default(),
+            executions: Counts::default(),
+            results: Results::new(writer.is_some(), transformation),
+            writer,
+            phase: Phase::Running,
         };
+        debug_assert_eq!(state.state_type(), StateType::Map);
         self.core.frame_mut(frame).step = Step::MapRun(Box::new(run));
-        match problem {
-            Some((name, cause)) => self.map_run_fails(frame, StatesError::new(name, cause)),
-            None => self.start_children(frame),
+        self.core.map_runs.insert(id, frame);
+        self.map_run_changed(frame, None);
+        if self.max_items_is_negative(frame) {
+            let error = StatesError::new("States.ItemReaderFailed", "field MaxItems must be positive");
+            self.map_run_fails(frame, Failure::error(error));
+            return Ok(());
         }
+        self.pump(frame);
         Ok(())
     }
 
-    /// A child execution ended.
-    pub(super) fn child_finished(&mut self, child: ChildId, result: &Result<Payload, StatesError>) {
-        let Some(frame) = self.core.children.remove(&child) else {
-            return;
-        };
-        let Step::MapRun(run) = &mut self.core.frame_mut(frame).step else {
-            return;
-        };
-        let Some(index) = run.running.remove(&child) else {
-            return;
-        };
-        run.n_done += 1;
-        match result {
-            Ok(output) => {
-                if let Some(slot) = run.results.get_mut(index as usize) {
-                    *slot = Some(output.clone());
-                }
+    /// Children ended. Those that nobody waits for are passed over.
+    pub(super) fn children_finished(&mut self, children: &[FinishedChild]) {
+        let mut frames = Vec::new();
+        let quotas = self.core.quotas();
+        for finished in children {
+            let Some(frame) = self.core.children.remove(&finished.child) else {
+                continue;
+            };
+            let Some(run) = self.core.map_run_mut(frame) else {
+                continue;
+            };
+            let Some(child) = run.running.remove(&finished.child) else {
+                continue;
+            };
+            run.count(&child, finished.outcome);
+            let keeps = run.results.wanted == WantedResult::Record || finished.outcome == ChildOutcome::Succeeded;
+            if let Some(result) = finished.result.clone().filter(|_| keeps) {
+                run.results.keep(child.index, result, quotas);
             }
-            Err(_) => run.n_items_failed += run.inputs.get(index as usize).map_or(1, |(_, n_items)| *n_items),
+            if !frames.contains(&frame) {
+                frames.push(frame);
+            }
+        }
+        for frame in frames {
+            self.pump(frame);
+        }
+    }
+
+    pub(super) fn items_read(&mut self, map_run: MapRunId, items: &[ReadItem], is_end: bool) {
+        let Some((frame, run)) = self.find_map_run(map_run) else {
+            return;
+        };
+        run.n_items += items.len() as u64;
+        if let Source::Reader {
+            n_read,
+            buffer,
+            buffer_bytes,
+            is_reading,
+            is_last,
+            ..
+        } = &mut run.source
+        {
+            *n_read += items.len() as u64;
+            *buffer_bytes += items.iter().map(|item| item.value.text().len()).sum::<usize>();
+            buffer.extend(items.iter().cloned());
+            *is_reading = false;
+            *is_last = is_end;
+        }
+        self.pump(frame);
+    }
+
+    pub(super) fn items_failed(&mut self, map_run: MapRunId, error: &StatesError) {
+        if let Some((frame, _)) = self.find_map_run(map_run) {
+            self.map_run_fails(frame, Failure::error(error.clone()));
+        }
+    }
+
+    pub(super) fn results_written(&mut self, map_run: MapRunId, result: &Payload) {
+        let Some((frame, run)) = self.find_map_run(map_run) else {
+            return;
+        };
+        let Phase::Writing(error) = &run.phase else {
+            return;
+        };
+        match error.clone() {
+            Some(error) => self.map_run_fails(frame, Failure::error(error)),
+            None => self.map_run_succeeds(frame, result.clone()),
+        }
+    }
+
+    pub(super) fn results_failed(&mut self, map_run: MapRunId, error: &StatesError) {
+        let Some((frame, run)) = self.find_map_run(map_run) else {
+            return;
+        };
+        // What made it fail before comes first.
+        let error = match &run.phase {
+            Phase::Writing(Some(first)) => first.clone(),
+            _ => error.clone(),
+        };
+        self.map_run_fails(frame, Failure::error(error));
+    }
+
+    pub(super) fn update_map_run(
+        &mut self,
+        map_run: MapRunId,
+        max_concurrency: Option<u64>,
+        tolerated_count: Option<u64>,
+        tolerated_percentage: Option<f64>,
+    ) {
+        let Some((frame, run)) = self.find_map_run(map_run) else {
+            return;
+        };
+        run.max_concurrency = max_concurrency.unwrap_or(run.max_concurrency);
+        run.tolerated_count = tolerated_count.or(run.tolerated_count);
+        run.tolerated_percentage = tolerated_percentage.or(run.tolerated_percentage);
+        self.map_run_changed(frame, None);
+        self.pump(frame);
+    }
+
+    /// Goes on with a Map Run: fails it, starts children, asks for items, ends it.
+    fn pump(&mut self, frame: FrameId) {
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
+        };
+        if !run.is_running() {
+            return;
         }
         if run.is_over_threshold() {
-            self.map_run_fails(frame, over_threshold());
-        } else {
-            self.start_children(frame);
+            let error = over_threshold();
+            if self.write_results(frame, Some(error.clone())) {
+                return;
+            }
+            return self.map_run_fails(frame, Failure::error(error));
+        }
+        loop {
+            let Some(run) = self.core.map_run_mut(frame) else {
+                return;
+            };
+            if run.limit() <= run.running.len() as u64 {
+                break;
+            }
+            match self.next_input(frame).and_then(|input| self.checked(frame, input)) {
+                Ok(Some(input)) => self.start_child(frame, input),
+                Ok(None) => break,
+                Err(failure) => return self.map_run_fails(frame, failure),
+            }
+        }
+        self.ask_for_items(frame);
+        let is_done = self
+            .core
+            .map_run(frame)
+            .is_some_and(|run| run.running.is_empty() && run.has_all_items() && run.n_taken == run.n_items);
+        if is_done && !self.write_results(frame, None) {
+            self.collected(frame);
         }
     }
 
-    fn start_children(&mut self, frame: FrameId) {
-        let state_id = self.core.frame(frame).state;
-        let Some(block) = block(self.definition.state(state_id)) else {
+    fn checked(&self, frame: FrameId, input: Option<Input>) -> Result<Option<Input>, Failure> {
+        if let Some(input) = &input {
+            self.fits(frame, input.input.clone())?;
+        }
+        Ok(input)
+    }
+
+    fn start_child(&mut self, frame: FrameId, input: Input) {
+        self.core.last_child += 1;
+        let id = ChildId(self.core.last_child);
+        let state = self.core.frame(frame).state;
+        let Some(run) = self.core.map_run_mut(frame) else {
             return;
         };
-        loop {
-            let child = ChildId(self.core.last_child + 1);
-            let Step::MapRun(run) = &mut self.core.frame_mut(frame).step else {
-                return;
-            };
-            if run.n_done == run.inputs.len() as u64 {
-                self.map_run_succeeds(frame);
-                return;
-            }
-            if run.running.len() as u64 >= run.concurrency {
-                return;
-            }
-            let index = run.next_index;
-            let Some((input, _)) = run.inputs.get(index as usize) else {
-                return;
-            };
-            let (input, name) = (input.clone(), child_name(&run.arn, index));
-            run.next_index += 1;
-            match self.fits(frame, input.clone()) {
-                Ok(_) => {}
-                Err(Failure::Error { error, .. }) => return self.map_run_fails(frame, error),
-                Err(failure) => return self.fail(frame, failure),
-            }
-            let Step::MapRun(run) = &mut self.core.frame_mut(frame).step else {
-                return;
-            };
-            run.running.insert(child, index);
-            self.core.last_child = child.0;
-            self.core.children.insert(child, frame);
-            self.out.command(Command::StartChild {
-                child,
-                state: state_id,
-                block,
-                name,
-                input,
-            });
+        let child = Child {
+            index: run.next_index,
+            n_items: input.n_items,
+            input: input.input,
+        };
+        run.next_index += 1;
+        let command = run.start_child(self.definition, state, id, &child);
+        run.running.insert(id, child);
+        self.core.children.insert(id, frame);
+        if let Some(command) = command {
+            self.out.command(command);
         }
     }
 
-    fn map_run_succeeds(&mut self, frame: FrameId) {
-        let flattens = match &self.state(frame).kind {
-            StateKind::Map(map) => map.result_writer.is_some_and(|writer| writer.flattens),
-            _ => false,
+    fn ask_for_items(&mut self, frame: FrameId) {
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
         };
+        if !run.wants_items() {
+            return;
+        }
+        if let Source::Reader { is_reading, .. } = &mut run.source {
+            *is_reading = true;
+        }
+        if let Some(command) = run.read_items() {
+            self.out.command(command);
+        }
+    }
+
+    /// Stops what runs and lets the results be written, when they are to be. Then the Map Run ends.
+    fn write_results(&mut self, frame: FrameId, error: Option<StatesError>) -> bool {
+        if self.core.map_run(frame).is_none_or(|run| run.writer.is_none()) {
+            return false;
+        }
+        self.stop_children(frame);
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return false;
+        };
+        run.phase = Phase::Writing(error);
+        if let Some(command) = run.write_results() {
+            self.out.command(command);
+        }
+        true
+    }
+
+    /// All children are done, and their results are the state's own.
+    fn collected(&mut self, frame: FrameId) {
+        let transformation = match &self.state(frame).kind {
+            StateKind::Map(map) => map.result_writer.as_ref().and_then(|writer| writer.transformation),
+            _ => None,
+        };
+        let name = self.state(frame).name.clone();
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
+        };
+        if run.results.is_over {
+            let started = run.started;
+            self.map_run_changed(frame, Some(MapRunStatus::Succeeded));
+            let succeeded = self.history(started, HistoryEventKind::MapRunSucceeded);
+            self.core.frame_mut(frame).cursor = succeeded;
+            if self.core.status == Status::Running {
+                self.fail(frame, Failure::error(data_limit(&name)));
+            }
+            return;
+        }
+        let results = std::mem::take(&mut run.results.by_index);
+        let mut outputs = Vec::with_capacity(results.len());
+        // A tolerated failure leaves no element behind.
+        for output in results.into_values() {
+            match output.value() {
+                Value::Array(inner) if transformation == Some(Transformation::Flatten) => {
+                    outputs.extend(inner.iter().cloned());
+                }
+                other => outputs.push(other.clone()),
+            }
+        }
+        self.map_run_succeeds(frame, Payload::new(Value::Array(outputs)));
+    }
+
+    fn map_run_succeeds(&mut self, frame: FrameId, result: Payload) {
+        self.map_run_changed(frame, Some(MapRunStatus::Succeeded));
         let live = self.core.frame_mut(frame);
         let Step::MapRun(run) = std::mem::replace(&mut live.step, Step::Work) else {
             return;
         };
-        let mut outputs = Vec::with_capacity(run.results.len());
-        // A tolerated failure leaves no element behind.
-        for output in run.results.into_iter().flatten() {
-            match output.value() {
-                Value::Array(inner) if flattens => outputs.extend(inner.iter().cloned()),
-                other => outputs.push(other.clone()),
-            }
-        }
         let succeeded = self.history(run.started, HistoryEventKind::MapRunSucceeded);
         let succeeded = self.history(succeeded, HistoryEventKind::StateSucceeded { state: StateType::Map });
         if self.core.status != Status::Running {
@@ -226,133 +410,87 @@ impl Cx<'_> {
         self.complete(
             frame,
             &Completion {
-                result: Payload::new(Value::Array(outputs)),
+                result,
                 worked: true,
                 succeeded: Some(succeeded),
             },
         );
     }
 
-    fn map_run_fails(&mut self, frame: FrameId, error: StatesError) {
-        let children: Vec<ChildId> = match &mut self.core.frame_mut(frame).step {
-            Step::MapRun(run) => std::mem::take(&mut run.running).into_keys().collect(),
-            _ => Vec::new(),
+    fn map_run_fails(&mut self, frame: FrameId, failure: Failure) {
+        self.stop_children(frame);
+        self.map_run_changed(frame, Some(MapRunStatus::Failed));
+        let error = self.shown(frame, &failure);
+        self.chain(frame, HistoryEventKind::MapRunFailed(error));
+        if self.core.status == Status::Running {
+            self.fail(frame, failure);
+        }
+    }
+
+    /// Calls a Map Run off whose execution, or whose block, has ended without it.
+    pub(super) fn abort_map_run(&mut self, frame: FrameId) {
+        self.stop_children(frame);
+        self.map_run_changed(frame, Some(MapRunStatus::Aborted));
+    }
+
+    /// Calls off all Map Runs of an execution that ends with `status`.
+    pub(super) fn abort_map_runs(&mut self, status: &Status) {
+        for frame in self.core.map_runs.values().copied().collect::<Vec<_>>() {
+            if let Some(started) = self.core.map_run(frame).map(|run| run.started)
+                && matches!(status, Status::Aborted(_) | Status::TimedOut(_))
+            {
+                self.history(started, HistoryEventKind::MapRunAborted);
+            }
+            self.abort_map_run(frame);
+        }
+    }
+
+    fn stop_children(&mut self, frame: FrameId) {
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
         };
-        for child in children {
+        let stopped = std::mem::take(&mut run.running);
+        for child in stopped.values() {
+            run.count(child, ChildOutcome::Aborted);
+        }
+        for child in stopped.into_keys() {
             self.core.children.remove(&child);
             self.out.command(Command::StopChild { child });
         }
-        self.chain(frame, HistoryEventKind::MapRunFailed(error.clone()));
-        if self.core.status == Status::Running {
-            self.fail(frame, Failure::error(error));
-        }
     }
 
-    fn select(
-        &self,
-        frame: FrameId,
-        map: &Map,
-        effective: &Payload,
-        pairs: Vec<(Option<String>, Value)>,
-    ) -> Result<Vec<Value>, Failure> {
-        let mut selected = Vec::with_capacity(pairs.len());
-        for (index, (key, value)) in (0..).zip(pairs) {
-            selected.push(match &map.item_selector {
-                Some(template) => {
-                    let item = Some(Item {
-                        index,
-                        key,
-                        value,
-                        source: Some("STATE_DATA"),
-                    });
-                    let extra = Extra {
-                        item,
-                        ..Extra::default()
-                    };
-                    self.evaluate(frame, template, effective.clone(), &extra, "ItemSelector")?
-                        .value()
-                        .clone()
-                }
-                None => plain(key, value),
-            });
+    /// Tells the outside how a Map Run stands; one that has ended takes no more events.
+    fn map_run_changed(&mut self, frame: FrameId, end: Option<MapRunStatus>) {
+        let Some(run) = self.core.map_run(frame) else {
+            return;
+        };
+        let (id, record) = (run.id, run.record(self.core, end));
+        if end.is_some() {
+            self.core.map_runs.remove(&id);
         }
-        Ok(selected)
+        self.out.command(Command::MapRunChanged(Box::new(record)));
     }
 
-    /// Groups items into children's inputs: `{"BatchInput"?: …, "Items": […]}`.
-    pub(super) fn batch(
-        &self,
-        frame: FrameId,
-        batcher: &ItemBatcher,
-        effective: &Payload,
-        items: Vec<Value>,
-    ) -> Result<Vec<(Payload, u64)>, Failure> {
-        let per_batch = match &batcher.items_per_batch {
-            Some(field) => self.whole_number(frame, field, "MaxItemsPerBatch", effective, 1)?,
-            None => u64::MAX,
+    fn find_map_run(&mut self, map_run: MapRunId) -> Option<(FrameId, &mut MapRun)> {
+        let frame = *self.core.map_runs.get(&map_run)?;
+        self.core.map_run_mut(frame).map(|run| (frame, run))
+    }
+
+    fn max_items_is_negative(&self, frame: FrameId) -> bool {
+        let Some(Source::Reader { request, .. }) = self.core.map_run(frame).map(|run| &run.source) else {
+            return false;
         };
-        let bytes_max = match &batcher.input_bytes_per_batch {
-            Some(field) => self.whole_number(frame, field, "MaxInputBytesPerBatch", effective, 1)?,
-            None => PAYLOAD_BYTES_MAX as u64,
-        };
-        let shared = match &batcher.batch_input {
-            Some(template) => {
-                let field = "ItemBatcher/BatchInput";
-                let shared = self.evaluate(frame, template, effective.clone(), &Extra::default(), field)?;
-                Some(shared.value().clone())
-            }
-            None => None,
-        };
-        let frame_bytes = shared.as_ref().map_or(0, |shared| shared.to_string().len() + 14) + "{\"Items\":[]}".len();
-        let mut batches = Vec::new();
-        let (mut batch, mut bytes) = (Vec::new(), frame_bytes as u64);
-        let finish = |batch: Vec<Value>| {
-            let n_items = batch.len() as u64;
-            let mut input = serde_json::Map::new();
-            if let Some(shared) = &shared {
-                input.insert("BatchInput".to_owned(), shared.clone());
-            }
-            input.insert("Items".to_owned(), Value::Array(batch));
-            (Payload::new(Value::Object(input)), n_items)
-        };
-        for item in items {
-            let size = item.to_string().len() as u64 + 1;
-            if !batch.is_empty() && (batch.len() as u64 >= per_batch || bytes + size > bytes_max) {
-                batches.push(finish(std::mem::take(&mut batch)));
-                bytes = frame_bytes as u64;
-            }
-            bytes += size;
-            batch.push(item);
-        }
-        if !batch.is_empty() {
-            batches.push(finish(batch));
-        }
-        Ok(batches)
+        let max_items = request.value().pointer("/ReaderConfig/MaxItems");
+        max_items.and_then(Value::as_i64).is_some_and(|n| n < 0)
     }
 
     /// `arn:P:states:R:A:mapRun:Machine/Label:uuid`.
-    fn map_run_arn(&self, state: &State, map: &Map) -> Arc<str> {
+    fn map_run_arn(&self, map: &Map) -> Arc<str> {
         let start = self.core.start();
-        let base = start.state_machine_arn.replacen(":stateMachine:", ":mapRun:", 1);
-        let label = map.label.as_deref().unwrap_or(&state.name);
-        Arc::from(format!("{base}/{label}:{}", self.core.entropy.borrow_mut().uuid()))
-    }
-}
-
-impl MapRun {
-    fn is_over_threshold(&self) -> bool {
-        if self.n_items_failed == 0 {
-            return false;
-        }
-        let over_count = self.tolerated_count.is_some_and(|count| self.n_items_failed > count);
-        let percentage = self.n_items_failed as f64 / self.n_items.max(1) as f64 * 100.0;
-        let over_percentage = self
-            .tolerated_percentage
-            .is_some_and(|tolerated| percentage > tolerated);
-        match (self.tolerated_count, self.tolerated_percentage) {
-            (None, None) => true,
-            _ => over_count || over_percentage,
-        }
+        let machine_arn = start.state_machine_arn.split('/').next().unwrap_or_default();
+        let base = machine_arn.replacen(":stateMachine:", ":mapRun:", 1);
+        let uuid = self.core.entropy.borrow_mut().uuid();
+        Arc::from(format!("{base}/{}:{uuid}", map.label))
     }
 }
 
@@ -362,24 +500,4 @@ pub(super) fn over_threshold() -> StatesError {
         "States.ExceedToleratedFailureThreshold",
         "The specified tolerated failure threshold was exceeded",
     )
-}
-
-/// An item without `ItemSelector`.
-pub(super) fn plain(key: Option<String>, value: Value) -> Value {
-    match key {
-        Some(key) => serde_json::json!({ "Key": key, "Value": value }),
-        None => value,
-    }
-}
-
-/// The items with their keys, where they have some.
-pub(super) fn pairs(items: &Value) -> Vec<(Option<String>, Value)> {
-    match items {
-        Value::Array(items) => items.iter().map(|item| (None, item.clone())).collect(),
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (Some(key.clone()), value.clone()))
-            .collect(),
-        _ => Vec::new(),
-    }
 }

@@ -45,6 +45,11 @@ id!(
     ChildId(u64)
 );
 
+id!(
+    /// One Map Run inside one execution.
+    MapRunId(u64)
+);
+
 impl EventId {
     /// The `previousEventId` of an event that follows none.
     pub const NONE: Self = Self(0);

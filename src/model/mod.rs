@@ -9,6 +9,7 @@ pub mod entropy;
 pub mod execution_record;
 pub mod history_event;
 pub mod id;
+pub mod map_run_record;
 pub mod payload;
 pub mod quota;
 pub mod span;

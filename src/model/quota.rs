@@ -14,6 +14,10 @@ pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
 /// Iterations of an inline Map that run at the same time, at most.
 pub const INLINE_MAP_CONCURRENCY_MAX: usize = 40;
+/// Children of a Map Run that run at the same time, at most.
+pub const MAP_RUN_CONCURRENCY_MAX: u64 = 10_000;
+/// Items of a Map Run, at most.
+pub const MAX_ITEMS_MAX: i64 = 100_000_000;
 /// Longest `Error`, in characters.
 pub const ERROR_CHARS_MAX: usize = 256;
 /// Longest `Cause`, in characters.

@@ -9,6 +9,7 @@ use crate::asl::definition::Definition;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::FinishedChild;
 use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
@@ -316,6 +317,7 @@ impl Driver<'_> {
                 block,
                 name,
                 input,
+                ..
             } => {
                 let definition = self.definition;
                 let Some(run) = self.runs.get_mut(&id) else {
@@ -335,6 +337,21 @@ impl Driver<'_> {
                     self.stop(stopped, events);
                 }
             }
+            Command::ReadItems { map_run, .. } => {
+                let error = StatesError::new(
+                    "States.ItemReaderFailed",
+                    "There are no buckets here. Pass the items in the state's input instead.",
+                );
+                events.push_back((id, EventKind::ItemsFailed { map_run, error }));
+            }
+            Command::WriteResults { map_run, .. } => {
+                let error = StatesError::new(
+                    "States.ResultWriterFailed",
+                    "There are no buckets here. Drop the ResultWriter's Resource to get the results as output.",
+                );
+                events.push_back((id, EventKind::ResultsFailed { map_run, error }));
+            }
+            Command::MapRunChanged(_) => {}
         }
     }
 
@@ -357,27 +374,32 @@ impl Driver<'_> {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
-        let result = match run.execution.status() {
-            Status::New | Status::Running => None,
-            Status::Succeeded(output) => Some(Ok(output.clone())),
-            Status::Failed(error) | Status::TimedOut(error) | Status::Aborted(error) => Some(Err(error.clone())),
-        };
-        let deadline = match result {
-            None => run.execution.next_deadline(),
-            Some(_) => None,
-        };
+        let is_open = matches!(run.execution.status(), Status::New | Status::Running);
+        let deadline = run.execution.next_deadline().filter(|_| is_open);
         if let Some(old) = std::mem::replace(&mut run.deadline, deadline) {
             self.deadlines.remove(&(old, id));
         }
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, id));
         }
-        let Some(result) = result else {
+        if is_open {
             return;
-        };
+        }
         run.ended = true;
         let parent = run.parent.take();
         let children = std::mem::take(&mut run.children);
+        if let Some((parent_id, child)) = parent
+            && let Some(finished) = self.finished(id, parent_id, child)
+        {
+            let due = Due {
+                run: parent_id,
+                kind: EventKind::ChildrenFinished {
+                    children: vec![finished],
+                },
+                task: None,
+            };
+            self.enqueue(0, due);
+        }
         if id != TOP {
             self.runs.remove(&id);
         }
@@ -393,13 +415,12 @@ impl Driver<'_> {
             if let Some(run) = self.runs.get_mut(&parent) {
                 run.children.remove(&child);
             }
-            let due = Due {
-                run: parent,
-                kind: EventKind::ChildFinished { child, result },
-                task: None,
-            };
-            self.enqueue(0, due);
         }
+    }
+
+    fn finished(&self, id: RunId, parent: RunId, child: ChildId) -> Option<FinishedChild> {
+        let wanted = self.runs.get(&parent)?.execution.wanted_result(child)?;
+        self.runs.get(&id)?.execution.finished(child, wanted)
     }
 }
 

@@ -44,7 +44,8 @@ pub enum Change {
 /// One step of one execution: written as one row.
 #[derive(Clone, Debug)]
 pub struct Transition {
-    /// The execution after the step. `version` is one more than before, 1 for the first.
+    /// The execution after the step. `version` is one more than before, 1 for the first; 0 for an execution that was
+    /// in memory only and has ended: nothing else of it is stored.
     pub record: Arc<ExecutionRecord>,
     /// The events that the kernel was given, as JSON; empty in a store that is not durable.
     pub journal: String,

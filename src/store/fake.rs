@@ -92,7 +92,10 @@ impl FakeStore {
             return Err(failure.clone());
         }
         for change in &batch {
-            if let Change::Transition(transition) = change {
+            // Version 0 was in memory only.
+            if let Change::Transition(transition) = change
+                && transition.record.version != 0
+            {
                 let kept = inner.executions.entry(transition.record.id).or_default();
                 kept.version += 1;
                 assert_eq!(
@@ -191,6 +194,10 @@ impl Store for FakeStore {
 
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {
         self.disk.resources(kind)
+    }
+
+    fn resources_below(&self, kind: &'static str, prefix: &str) -> Result<Vec<Resource>, StoreError> {
+        self.disk.resources_below(kind, prefix)
     }
 
     fn definition(&self, hash: &str) -> Result<Option<Arc<str>>, StoreError> {

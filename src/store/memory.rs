@@ -283,6 +283,19 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    fn resources_below(&self, kind: &'static str, prefix: &str) -> Result<Vec<Resource>, StoreError> {
+        let inner = self.lock();
+        let from = inner.resources.range((kind, Arc::from(prefix))..);
+        let found = from.take_while(|((found, key), _)| *found == kind && key.starts_with(prefix));
+        Ok(found
+            .map(|((kind, key), value)| Resource {
+                kind,
+                key: Arc::clone(key),
+                value: value.clone(),
+            })
+            .collect())
+    }
+
     fn definition(&self, hash: &str) -> Result<Option<Arc<str>>, StoreError> {
         Ok(self.lock().definitions.get(hash).cloned())
     }

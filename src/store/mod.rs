@@ -78,6 +78,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<(ExecutionId, u64)>, StoreError>;
     /// Returns all resources of a kind.
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError>;
+    /// Returns the resources of a kind whose keys begin with `prefix`, by key.
+    fn resources_below(&self, kind: &'static str, prefix: &str) -> Result<Vec<Resource>, StoreError>;
     /// Returns a definition's text by its hash.
     fn definition(&self, hash: &str) -> Result<Option<Arc<str>>, StoreError>;
     /// Returns the largest execution number that was ever used.

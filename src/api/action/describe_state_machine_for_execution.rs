@@ -15,6 +15,7 @@ use crate::api::shapes::put;
 use crate::engine::machine::Revision;
 use crate::engine::machine::StateMachine;
 use crate::model::execution_record::ExecutionFacts;
+use crate::model::execution_record::MachineType;
 use crate::model::id::BlockId;
 
 pub(super) const ACTION: Action = Action {
@@ -40,7 +41,12 @@ async fn call(api: &Api, request: Request) -> Answer {
     let machine_arn = facts.machine_arn.split('/').next().unwrap_or_default();
     let machine = api.host.registry.machine(machine_arn);
     let revision = revision(facts, machine.as_deref());
-    put_revision(api, &mut map, &revision, facts.machine_type, block, with_data)?;
+    // What holds a Distributed Map is STANDARD, whatever the children are.
+    let machine_type = match facts.child_of {
+        Some(_) => MachineType::Standard,
+        None => facts.machine_type,
+    };
+    put_revision(api, &mut map, &revision, machine_type, block, with_data)?;
     Ok(Value::Object(map))
 }
 

@@ -111,10 +111,7 @@ fn of(api: &Api, request: &Request) -> Result<ListQuery, ApiError> {
             query.of = ListOf::Machine(machine_arn.into());
         }
         (None, Some(arn)) => {
-            let parsed = Arn::parse(arn)?;
-            if !matches!(parsed.resource, Resource::MapRun { .. }) {
-                return Err(parsed.unfit().into());
-            }
+            api.map_run(arn)?;
             query.of = ListOf::MapRun(Arc::from(arn));
         }
         _ => {

@@ -9,6 +9,7 @@ mod delete_state_machine_alias;
 mod delete_state_machine_version;
 mod describe_activity;
 mod describe_execution;
+mod describe_map_run;
 mod describe_state_machine;
 mod describe_state_machine_alias;
 mod describe_state_machine_for_execution;
@@ -16,6 +17,7 @@ mod get_activity_task;
 mod get_execution_history;
 mod list_activities;
 mod list_executions;
+mod list_map_runs;
 mod list_state_machine_aliases;
 mod list_state_machine_versions;
 mod list_state_machines;
@@ -30,6 +32,7 @@ mod stop_execution;
 mod tag_resource;
 mod test_state;
 mod untag_resource;
+mod update_map_run;
 mod update_state_machine;
 mod update_state_machine_alias;
 mod validate_state_machine_definition;
@@ -66,6 +69,7 @@ pub const ACTIONS: &[Action] = &[
     delete_state_machine_version::ACTION,
     describe_activity::ACTION,
     describe_execution::ACTION,
+    describe_map_run::ACTION,
     describe_state_machine::ACTION,
     describe_state_machine_alias::ACTION,
     describe_state_machine_for_execution::ACTION,
@@ -73,6 +77,7 @@ pub const ACTIONS: &[Action] = &[
     get_execution_history::ACTION,
     list_activities::ACTION,
     list_executions::ACTION,
+    list_map_runs::ACTION,
     list_state_machine_aliases::ACTION,
     list_state_machine_versions::ACTION,
     list_state_machines::ACTION,
@@ -87,6 +92,7 @@ pub const ACTIONS: &[Action] = &[
     tag_resource::ACTION,
     test_state::ACTION,
     untag_resource::ACTION,
+    update_map_run::ACTION,
     update_state_machine::ACTION,
     update_state_machine_alias::ACTION,
     validate_state_machine_definition::ACTION,

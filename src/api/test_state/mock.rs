@@ -135,7 +135,7 @@ pub fn check_without(state: &State, role_arn: Option<&str>) -> Result<(), ApiErr
 fn problem(state: &State, result: &Value, strictness: Option<Strictness>) -> Option<String> {
     match &state.kind {
         StateKind::Map(map) => {
-            let exports = map.result_writer.is_some_and(|writer| writer.exports);
+            let exports = map.result_writer.as_ref().is_some_and(|writer| writer.export.is_some());
             match (exports, result) {
                 (true, Value::Object(_)) | (false, Value::Array(_)) => None,
                 (true, _) => Some("Mocked result must be a JSON object.".to_owned()),

@@ -11,6 +11,7 @@ use crate::asl::definition::Map;
 use crate::asl::definition::MapMode;
 use crate::asl::node::Kind;
 use crate::asl::node::Node;
+use crate::model::entropy::Entropy;
 use crate::query::jsonata::expression::Expression;
 use crate::query::jsonata::expression::FieldScope;
 
@@ -30,7 +31,7 @@ const DISTRIBUTED_ONLY: &[&str] = &["ItemReader", "ItemBatcher", "ResultWriter"]
 
 impl<'n> Compiler<'n, '_> {
     /// Reads what a Map adds.
-    pub(super) fn map(&mut self, object: &Object<'n>) -> Option<Map> {
+    pub(super) fn map(&mut self, name: &str, object: &Object<'n>) -> Option<Map> {
         let processor_name = if object.has("ItemProcessor") {
             "ItemProcessor"
         } else {
@@ -72,7 +73,7 @@ impl<'n> Compiler<'n, '_> {
         };
         Some(Map {
             mode,
-            label: self.label(object),
+            label: self.label(object).unwrap_or_else(|| generated_label(name)),
             items: self.items(object),
             item_reader: self.item_reader(object),
             item_selector: selector,
@@ -153,6 +154,15 @@ impl<'n> Compiler<'n, '_> {
         }
         Some(Arc::from(label))
     }
+}
+
+/// Returns the label of a Map without one: the same for all executions, and other than those of the other states.
+fn generated_label(name: &str) -> Arc<str> {
+    // FNV-1a.
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Entropy::new(seed).uuid().into()
 }
 
 fn is_forbidden(c: char) -> bool {

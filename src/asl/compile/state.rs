@@ -49,7 +49,7 @@ impl<'n> Compiler<'n, '_> {
         } else {
             FieldScope::Input
         };
-        let kind = self.kind(&object, state_type);
+        let kind = self.kind(name, &object, state_type);
         let is_map = *state_type == "Map";
         Some(State {
             name: Arc::from(name),
@@ -85,11 +85,11 @@ impl<'n> Compiler<'n, '_> {
         })
     }
 
-    fn kind(&mut self, object: &Object<'n>, state_type: &str) -> Option<StateKind> {
+    fn kind(&mut self, name: &str, object: &Object<'n>, state_type: &str) -> Option<StateKind> {
         match state_type {
             "Choice" => self.choice(object).map(StateKind::Choice),
             "Fail" => Some(StateKind::Fail(self.fail(object))),
-            "Map" => self.map(object).map(|map| StateKind::Map(Box::new(map))),
+            "Map" => self.map(name, object).map(|map| StateKind::Map(Box::new(map))),
             "Parallel" => self.parallel(object).map(StateKind::Parallel),
             "Pass" => Some(StateKind::Pass(self.pass_result(object))),
             "Succeed" => Some(StateKind::Succeed),

@@ -8,6 +8,7 @@ use crate::engine::start::Begin;
 use crate::engine::start::Begun;
 use crate::engine::start::TokenError;
 use crate::engine::start::Word;
+use crate::items::directory::DirectoryBuckets;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionStatus;
 use crate::model::payload::Payload;
@@ -21,7 +22,13 @@ use crate::worker::nursery::Nursery;
 const ACTIVITY: &str = "arn:aws:states:us-east-1:123456789012:activity:A";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:M";
 
+mod map_runs;
+
 fn open(store: &Arc<FakeStore>) -> Arc<Host> {
+    open_with(store, DirectoryBuckets::default())
+}
+
+fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
     let options = HostOptions {
         site: Arc::new(Site {
             mappings: Mappings::default(),
@@ -35,6 +42,7 @@ fn open(store: &Arc<FakeStore>) -> Arc<Host> {
         answering: None,
         logs: None,
         skip_time: false,
+        buckets: Arc::new(buckets),
     };
     let (host, feeds) = Host::open(Arc::clone(store) as Arc<dyn Store>, options).unwrap();
     host.recover().unwrap();

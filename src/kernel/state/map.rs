@@ -39,7 +39,7 @@ impl Cx<'_> {
         map: &Map,
         effective: &Payload,
     ) -> Result<Payload, Failure> {
-        if map.item_reader {
+        if map.item_reader.is_some() {
             return Ok(Payload::new(Value::Array(Vec::new())));
         }
         let distributed = map.mode != MapMode::Inline;

@@ -1,7 +1,10 @@
 //! What the kernel asks for, and the clocks that run behind it.
 
 use super::*;
+use crate::kernel::event::ChildOutcome;
+use crate::kernel::event::FinishedChild;
 use crate::model::id::ChildId;
+use crate::model::map_run_record::MapRunStatus;
 
 fn begun(definition: &Value, input: &str) -> (Execution, Asked) {
     let definition = Arc::new(compile(&definition.to_string(), &Options::default()).expect("valid"));
@@ -17,7 +20,7 @@ fn give(execution: &mut Execution, seconds: i64, kind: EventKind, asked: &mut As
     assert_eq!(execution.advance(&Event { at, kind }, asked), Ok(()));
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Asked(Vec<Command>);
 
 impl Outbox for Asked {
@@ -35,18 +38,28 @@ fn a_failed_map_run_stops_its_children() {
         &one(&json!({"Type": "Map", "ItemProcessor": pass, "End": true})),
         "[1,2,3]",
     );
+    let changed = |asked: &mut Asked| match asked.0.iter().position(|one| matches!(one, Command::MapRunChanged(_))) {
+        Some(index) => match asked.0.remove(index) {
+            Command::MapRunChanged(record) => record,
+            _ => unreachable!(),
+        },
+        None => panic!("nothing changed: {asked:?}"),
+    };
+    assert_eq!(changed(&mut asked).items.pending, 3);
     assert_eq!(asked.0.len(), 3);
     let mut open = Asked::default();
     execution.outstanding(&mut open);
     assert_eq!(open.0, asked.0);
-    let child = ChildId(2);
-    let result = Err(StatesError::named("E"));
-    give(
-        &mut execution,
-        1,
-        EventKind::ChildFinished { child, result },
-        &mut asked,
-    );
+    let finished = FinishedChild {
+        child: ChildId(2),
+        outcome: ChildOutcome::Failed,
+        result: None,
+    };
+    let children = vec![finished];
+    give(&mut execution, 1, EventKind::ChildrenFinished { children }, &mut asked);
+    let record = changed(&mut asked);
+    assert_eq!(record.status, MapRunStatus::Failed);
+    assert_eq!((record.items.failed, record.items.aborted), (1, 2));
     let stopped = [1, 3].map(|child| Command::StopChild { child: ChildId(child) });
     assert_eq!(asked.0, stopped);
 }

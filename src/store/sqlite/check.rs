@@ -112,6 +112,11 @@ impl Check<'_> {
         if let Some(what) = self.columns(&loaded)? {
             return Ok(Some(what));
         }
+        if record.version == 0 {
+            // It was in memory only; nothing but its end was written.
+            let is_open = record.stopped.is_none();
+            return Ok(is_open.then(|| "it has no transitions and is open".to_owned()));
+        }
         let (journal, history) = self.chunks(&record)?;
         if let Some(what) = history {
             return Ok(Some(what));

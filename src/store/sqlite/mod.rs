@@ -9,7 +9,7 @@ mod open;
 mod read;
 mod schema;
 #[cfg(test)]
-pub(super) mod scratch;
+pub(crate) mod scratch;
 mod write;
 
 pub use backup::backup;

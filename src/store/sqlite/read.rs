@@ -296,10 +296,16 @@ impl Store for SqliteStore {
     }
 
     fn resources(&self, kind: &'static str) -> Result<Vec<Resource>, StoreError> {
+        self.resources_below(kind, "")
+    }
+
+    fn resources_below(&self, kind: &'static str, prefix: &str) -> Result<Vec<Resource>, StoreError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT key, value FROM resource WHERE kind = ?1 ORDER BY key")?
-                .query_map(params![kind], |row| {
+                .prepare_cached(
+                    "SELECT key, value FROM resource WHERE kind = ?1 AND ?2 <= key AND key < ?3 ORDER BY key",
+                )?
+                .query_map(params![kind, prefix, format!("{prefix}{}", char::MAX)], |row| {
                     let text: String = row.get(1)?;
                     Ok(Resource {
                         kind,

@@ -57,7 +57,8 @@ impl Batch {
                 Change::Transition(mut transition) => {
                     let history = encode::history(&transition.history);
                     let n_events = std::mem::take(&mut transition.history).len();
-                    let is_first = transition.record.version == 1;
+                    // Version 0: it was in memory only, and has ended.
+                    let is_first = transition.record.version <= 1;
                     let facts = is_first.then(|| {
                         serde_json::to_string(&*transition.record.facts).expect("facts are made of plain members")
                     });
@@ -248,6 +249,9 @@ fn write_transition(
     if n_changed != 1 {
         // Another writer, or a step that was left out: nothing that follows could be trusted.
         return Err(rusqlite::Error::StatementChangedRows(n_changed));
+    }
+    if record.version == 0 {
+        return Ok(());
     }
     connection
         .prepare_cached("INSERT INTO chunk (id, first_event, n_events, journal, history) VALUES (?1, ?2, ?3, ?4, ?5)")?
