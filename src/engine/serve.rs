@@ -1,5 +1,6 @@
 //! The background of a host: timers, workers' reports, commits that came back, and what an earlier process left.
 
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,7 +149,17 @@ impl Host {
     /// Tells whether nothing is being done: all executions only wait for time or for answers from outside.
     fn is_quiet(&self) -> bool {
         let is_quiet = |live: &Live| live.n_in_flight == 0 && live.jobs.is_empty();
-        self.shards.iter().all(|shard| lock(shard).live.values().all(is_quiet))
+        let (mut here, mut children) = (HashSet::new(), Vec::new());
+        for shard in &self.shards {
+            let shard = lock(shard);
+            if !shard.live.values().all(is_quiet) {
+                return false;
+            }
+            here.extend(shard.live.keys().copied());
+            children.extend(shard.live.values().flat_map(|live| live.children.values().copied()));
+        }
+        // A child that is not there is about to begin, or has ended and its parent is about to hear of it.
+        children.iter().all(|child| here.contains(child))
     }
 
     /// Brings the deadlines of the next minutes into memory.
