@@ -383,7 +383,7 @@ fn a_killed_server_loses_and_doubles_nothing() {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => now.subsec_nanos().into(),
     };
-    println!("STEPFN_CRASH_SEED={seed}");
+    eprintln!("STEPFN_CRASH_SEED={seed}");
     let mut chance = Chance(seed);
     let test = test("crash");
     for round in 0..ROUNDS {
@@ -431,5 +431,5 @@ fn a_killed_server_loses_and_doubles_nothing() {
     });
     test.check();
     let n_executions = test.known.lock().unwrap().started.len();
-    println!("{n_executions} executions, {ROUNDS} kills");
+    eprintln!("{n_executions} executions, {ROUNDS} kills");
 }

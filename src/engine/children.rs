@@ -64,7 +64,8 @@ struct Family {
 }
 
 impl NewChild {
-    /// Reads the command.
+    /// Reads the command; hands back one that starts no child.
+    #[expect(clippy::result_large_err, reason = "the command itself is handed back, once")]
     pub(super) fn of(command: Command) -> Result<Self, Command> {
         match command {
             Command::StartChild {

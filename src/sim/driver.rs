@@ -411,10 +411,10 @@ impl Driver<'_> {
         for child in children.into_values() {
             self.stop(child, events);
         }
-        if let Some((parent, child)) = parent {
-            if let Some(run) = self.runs.get_mut(&parent) {
-                run.children.remove(&child);
-            }
+        if let Some((parent, child)) = parent
+            && let Some(run) = self.runs.get_mut(&parent)
+        {
+            run.children.remove(&child);
         }
     }
 

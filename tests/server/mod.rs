@@ -28,17 +28,21 @@ impl Server {
     /// Starts `stepfn serve …` on a free port; the error is what it said when it did not serve.
     pub fn start(mut command: Command) -> Result<Self, String> {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut server = Self {
+            child,
+            address: String::new(),
+            stderr,
+        };
         let mut said = String::new();
         loop {
             let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                child.wait().unwrap();
+            if server.stderr.read_line(&mut line).unwrap() == 0 {
                 return Err(said);
             }
             if let Some(address) = line.trim().strip_prefix("stepfn serves http://") {
-                let address = address.to_owned();
-                return Ok(Self { child, address, stderr });
+                server.address = address.to_owned();
+                return Ok(server);
             }
             said += &line;
         }
