@@ -30,6 +30,8 @@ struct Server {
     child: Child,
     address: String,
     stderr: BufReader<ChildStderr>,
+    /// What it told before it was ready.
+    told: String,
 }
 
 impl Server {
@@ -40,14 +42,27 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("stepfn serves ") {
-            line.clear();
-            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it did not start");
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self::ready(child, stderr)
+    }
+
+    /// Waits for the line that names the address.
+    fn ready(child: Child, mut stderr: BufReader<ChildStderr>) -> Self {
+        let mut told = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it did not start: {told}");
+            if let Some(address) = line.strip_prefix("stepfn serves http://") {
+                let address = address.trim().to_owned();
+                return Self {
+                    child,
+                    address,
+                    stderr,
+                    told,
+                };
+            }
+            told += &line;
         }
-        let address = line.trim().trim_start_matches("stepfn serves http://").to_owned();
-        Self { child, address, stderr }
     }
 
     fn get(&self, path: &str, headers: &str) -> String {
@@ -302,4 +317,60 @@ fn it_says_why_it_does_not_listen() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn people_see_and_steer_executions() {
+    let scratch = Scratch::new("serve-people");
+    let server = Server::start(&scratch, &["--ephemeral", "--socket", "s"]);
+    let wait = json!({ "Type": "Wait", "Seconds": 86_400, "End": true });
+    server.create("Waits", json!({ "definition": definition(wait) }));
+    let pass = json!({ "Type": "Pass", "End": true });
+    server.create("Quick", json!({ "type": "EXPRESS", "definition": definition(pass) }));
+    let run = |arguments: &[&str]| {
+        let output = scratch.command(arguments).args(["--socket", "s"]).output().unwrap();
+        let shown = String::from_utf8(output.stdout.clone()).unwrap();
+        (output.status.code().unwrap(), shown, stderr(&output))
+    };
+    let (code, arn, told) = run(&["start", "Waits", "--name", "e", "--input", "{\"a\": 1}"]);
+    assert_eq!(
+        (code, arn.trim()),
+        (0, "arn:aws:states:us-east-1:123456789012:execution:Waits:e"),
+        "{told}"
+    );
+    assert_eq!(run(&["start", "Quick", "--input", "[1]"]).1, "[1]\n");
+    let (_, shown, _) = run(&["ps", "--running"]);
+    assert!(shown.starts_with("STATUS "), "{shown}");
+    assert!(shown.contains("RUNNING ") && shown.contains("  Waits:e\n"), "{shown}");
+    let (_, shown, _) = run(&["show", "e", "--data"]);
+    assert!(shown.contains("input    {\"a\": 1}\n"), "{shown}");
+    assert!(shown.contains("\n  … S (Wait)\n"), "{shown}");
+    assert_eq!(run(&["stop", "Waits:e", "--error", "Enough"]).0, 0);
+    let (_, shown, _) = run(&["show", arn.trim(), "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["error"]),
+        (&json!("ABORTED"), &json!("Enough"))
+    );
+    let (_, shown, _) = run(&["logs", "-f", "e"]);
+    let kinds: Vec<&str> = shown
+        .lines()
+        .map(|line| line.split_whitespace().nth(2).unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"],
+        "{shown}"
+    );
+    for (arguments, part) in [
+        (&["show", "no"][..], "error: there is no execution `no`"),
+        (&["start", "no"], "error: there is no state machine `no`"),
+        (&["stop", "arn:no"], "error: InvalidArn: "),
+        (&["start", "Waits", "--input", "{"], "error: InvalidExecutionInput: "),
+    ] {
+        let (code, _, told) = run(arguments);
+        assert!(code == 2 && told.contains(part), "{code} {told}");
+    }
+    drop(server);
+    assert!(run(&["ps"]).2.contains("hint: start one with `stepfn serve`"));
 }

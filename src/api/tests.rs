@@ -29,14 +29,17 @@ fn api() -> Api {
             account: "111111111111".into(),
             has_callbacks: true,
             sfn: OnceLock::new(),
+            lambda_endpoint: None,
         }),
         quotas: Quotas::Aws,
         answering: None,
         skip_time: false,
+        logs: None,
+        wait_scale: 1.0,
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);
-    Api { host }
+    Api::new(host)
 }
 
 impl Api {
