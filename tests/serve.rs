@@ -374,3 +374,105 @@ fn people_see_and_steer_executions() {
     drop(server);
     assert!(run(&["ps"]).2.contains("hint: start one with `stepfn serve`"));
 }
+
+/// Answers one request of each connection with what `answer` says about its head and body.
+fn endpoint(answer: fn(&str, &str) -> String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                reader.read_line(&mut head).unwrap();
+            }
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            reader.read_exact(&mut body).unwrap();
+            let body = String::from_utf8(body).unwrap();
+            stream.write_all(answer(&head, &body).as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_settings_of_step_functions_local_are_understood() {
+    let scratch = Scratch::new("serve-local");
+    let lambda = endpoint(|head, body| {
+        let first = head.lines().next().unwrap();
+        let (more, body) = match first.contains("/Fails/") {
+            true => (
+                "x-amz-function-error: Unhandled\r\n",
+                "{\"errorType\":\"Boom\",\"errorMessage\":\"m\"}".to_owned(),
+            ),
+            false => ("", json!({ "request": first, "body": body }).to_string()),
+        };
+        format!("HTTP/1.1 200 OK\r\n{more}content-length: {}\r\n\r\n{body}", body.len())
+    });
+    let mut child = scratch
+        .command(&["serve", "--listen", "127.0.0.1:0", "--ephemeral", "--log-level", "warn"])
+        .env("AWS_ACCOUNT_ID", "111122223333")
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .env("LAMBDA_ENDPOINT", lambda)
+        .env("WAIT_TIME_SCALE", "0.000001")
+        .env("SQS_ENDPOINT", "http://localhost:9324")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let server = Server::ready(child, stderr);
+    assert!(
+        server
+            .told
+            .contains("This endpoint is not called: bind the tasks with --map or --mock. service=\"SQS\"")
+    );
+    let run = |name: &str, state: Value| {
+        let arn = server.create(name, json!({ "type": "EXPRESS", "definition": definition(state) }));
+        server.call(
+            "StartSyncExecution",
+            json!({ "stateMachineArn": arn, "input": "{\"a\":1}" }),
+        )
+    };
+    let function = "arn:aws:lambda:eu-west-1:111122223333:function:F:live";
+    let plain = run("Plain", json!({ "Type": "Task", "Resource": function, "End": true }));
+    assert!(
+        plain["stateMachineArn"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:states:eu-west-1:111122223333:")
+    );
+    let output: Value = serde_json::from_str(plain["output"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        output,
+        json!({
+            "request": "POST /2015-03-31/functions/F/invocations?Qualifier=live HTTP/1.1",
+            "body": "{\"a\":1}",
+        })
+    );
+    let invoke = "arn:aws:states:::lambda:invoke";
+    let failed = run(
+        "Invoke",
+        json!({
+            "Type": "Task",
+            "Resource": invoke,
+            "Parameters": { "FunctionName": "Fails", "Payload.$": "$" },
+            // A day of pauses, but for the scale.
+            "Retry": [{ "ErrorEquals": ["Boom"], "IntervalSeconds": 43_200, "MaxAttempts": 2, "BackoffRate": 1 }],
+            "End": true,
+        }),
+    );
+    assert_eq!(
+        (&failed["error"], &failed["cause"]),
+        (
+            &json!("Boom"),
+            &json!("{\"errorType\":\"Boom\",\"errorMessage\":\"m\"}")
+        )
+    );
+    let waited = run("Waits", json!({ "Type": "Wait", "Seconds": 86_400, "End": true }));
+    assert_eq!(waited["status"], "SUCCEEDED");
+}

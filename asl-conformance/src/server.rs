@@ -110,11 +110,13 @@ impl Server {
                 account: ACCOUNT.into(),
                 has_callbacks: true,
                 sfn: OnceLock::new(),
+                lambda_endpoint: None,
             }),
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
             logs: None,
+            wait_scale: 1.0,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);

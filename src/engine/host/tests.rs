@@ -30,10 +30,12 @@ fn open(store: &Arc<FakeStore>) -> Arc<Host> {
             account: Arc::from("123456789012"),
             has_callbacks: true,
             sfn: std::sync::OnceLock::new(),
+            lambda_endpoint: None,
         }),
         quotas: Quotas::Aws,
         answering: None,
         logs: None,
+        wait_scale: 1.0,
         skip_time: false,
     };
     let (host, feeds) = Host::open(Arc::clone(store) as Arc<dyn Store>, options).unwrap();
