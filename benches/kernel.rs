@@ -73,6 +73,7 @@ fn run(definition: &Arc<Definition>, input: &Payload) -> u64 {
             seed: 1,
             quotas: Quotas::Off,
             token_key: TokenKey::from_seed(1),
+            wait_scale: 1.0,
             version_arn: None,
             alias_arn: None,
             express: false,

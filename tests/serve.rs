@@ -30,6 +30,8 @@ struct Server {
     child: Child,
     address: String,
     stderr: BufReader<ChildStderr>,
+    /// What it told before it was ready.
+    told: String,
 }
 
 impl Server {
@@ -40,14 +42,27 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("stepfn serves ") {
-            line.clear();
-            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it did not start");
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self::ready(child, stderr)
+    }
+
+    /// Waits for the line that names the address.
+    fn ready(child: Child, mut stderr: BufReader<ChildStderr>) -> Self {
+        let mut told = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it did not start: {told}");
+            if let Some(address) = line.strip_prefix("stepfn serves http://") {
+                let address = address.trim().to_owned();
+                return Self {
+                    child,
+                    address,
+                    stderr,
+                    told,
+                };
+            }
+            told += &line;
         }
-        let address = line.trim().trim_start_matches("stepfn serves http://").to_owned();
-        Self { child, address, stderr }
     }
 
     fn get(&self, path: &str, headers: &str) -> String {
@@ -302,4 +317,162 @@ fn it_says_why_it_does_not_listen() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn people_see_and_steer_executions() {
+    let scratch = Scratch::new("serve-people");
+    let server = Server::start(&scratch, &["--ephemeral", "--socket", "s"]);
+    let wait = json!({ "Type": "Wait", "Seconds": 86_400, "End": true });
+    server.create("Waits", json!({ "definition": definition(wait) }));
+    let pass = json!({ "Type": "Pass", "End": true });
+    server.create("Quick", json!({ "type": "EXPRESS", "definition": definition(pass) }));
+    let run = |arguments: &[&str]| {
+        let output = scratch.command(arguments).args(["--socket", "s"]).output().unwrap();
+        let shown = String::from_utf8(output.stdout.clone()).unwrap();
+        (output.status.code().unwrap(), shown, stderr(&output))
+    };
+    let (code, arn, told) = run(&["start", "Waits", "--name", "e", "--input", "{\"a\": 1}"]);
+    assert_eq!(
+        (code, arn.trim()),
+        (0, "arn:aws:states:us-east-1:123456789012:execution:Waits:e"),
+        "{told}"
+    );
+    assert_eq!(run(&["start", "Quick", "--input", "[1]"]).1, "[1]\n");
+    let (_, shown, _) = run(&["ps", "--running"]);
+    assert!(shown.starts_with("STATUS "), "{shown}");
+    assert!(shown.contains("RUNNING ") && shown.contains("  Waits:e\n"), "{shown}");
+    let (_, shown, _) = run(&["show", "e", "--data"]);
+    assert!(shown.contains("input    {\"a\": 1}\n"), "{shown}");
+    assert!(shown.contains("\n  … S (Wait)\n"), "{shown}");
+    assert_eq!(run(&["stop", "Waits:e", "--error", "Enough"]).0, 0);
+    let (_, shown, _) = run(&["show", arn.trim(), "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["error"]),
+        (&json!("ABORTED"), &json!("Enough"))
+    );
+    let (_, shown, _) = run(&["logs", "-f", "e"]);
+    let kinds: Vec<&str> = shown
+        .lines()
+        .map(|line| line.split_whitespace().nth(2).unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"],
+        "{shown}"
+    );
+    for (arguments, part) in [
+        (&["show", "no"][..], "error: there is no execution `no`"),
+        (&["start", "no"], "error: there is no state machine `no`"),
+        (&["stop", "arn:no"], "error: InvalidArn: "),
+        (&["start", "Waits", "--input", "{"], "error: InvalidExecutionInput: "),
+    ] {
+        let (code, _, told) = run(arguments);
+        assert!(code == 2 && told.contains(part), "{code} {told}");
+    }
+    drop(server);
+    assert!(run(&["ps"]).2.contains("hint: start one with `stepfn serve`"));
+}
+
+/// Answers one request of each connection with what `answer` says about its head and body.
+fn endpoint(answer: fn(&str, &str) -> String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                reader.read_line(&mut head).unwrap();
+            }
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            reader.read_exact(&mut body).unwrap();
+            let body = String::from_utf8(body).unwrap();
+            stream.write_all(answer(&head, &body).as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_settings_of_step_functions_local_are_understood() {
+    let scratch = Scratch::new("serve-local");
+    let lambda = endpoint(|head, body| {
+        let first = head.lines().next().unwrap();
+        let (more, body) = match first.contains("/Fails/") {
+            true => (
+                "x-amz-function-error: Unhandled\r\n",
+                "{\"errorType\":\"Boom\",\"errorMessage\":\"m\"}".to_owned(),
+            ),
+            false => ("", json!({ "request": first, "body": body }).to_string()),
+        };
+        format!("HTTP/1.1 200 OK\r\n{more}content-length: {}\r\n\r\n{body}", body.len())
+    });
+    let mut child = scratch
+        .command(&["serve", "--listen", "127.0.0.1:0", "--ephemeral", "--log-level", "warn"])
+        .env("AWS_ACCOUNT_ID", "111122223333")
+        .env("AWS_DEFAULT_REGION", "eu-west-1")
+        .env("LAMBDA_ENDPOINT", lambda)
+        .env("WAIT_TIME_SCALE", "0.000001")
+        .env("SQS_ENDPOINT", "http://localhost:9324")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let server = Server::ready(child, stderr);
+    assert!(
+        server
+            .told
+            .contains("This endpoint is not called: bind the tasks with --map or --mock. service=\"SQS\"")
+    );
+    let run = |name: &str, state: Value| {
+        let arn = server.create(name, json!({ "type": "EXPRESS", "definition": definition(state) }));
+        server.call(
+            "StartSyncExecution",
+            json!({ "stateMachineArn": arn, "input": "{\"a\":1}" }),
+        )
+    };
+    let function = "arn:aws:lambda:eu-west-1:111122223333:function:F:live";
+    let plain = run("Plain", json!({ "Type": "Task", "Resource": function, "End": true }));
+    assert!(
+        plain["stateMachineArn"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:states:eu-west-1:111122223333:")
+    );
+    let output: Value = serde_json::from_str(plain["output"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        output,
+        json!({
+            "request": "POST /2015-03-31/functions/F/invocations?Qualifier=live HTTP/1.1",
+            "body": "{\"a\":1}",
+        })
+    );
+    let invoke = "arn:aws:states:::lambda:invoke";
+    let failed = run(
+        "Invoke",
+        json!({
+            "Type": "Task",
+            "Resource": invoke,
+            "Parameters": { "FunctionName": "Fails", "Payload.$": "$" },
+            // A day of pauses, but for the scale.
+            "Retry": [{ "ErrorEquals": ["Boom"], "IntervalSeconds": 43_200, "MaxAttempts": 2, "BackoffRate": 1 }],
+            "End": true,
+        }),
+    );
+    assert_eq!(
+        (&failed["error"], &failed["cause"]),
+        (
+            &json!("Boom"),
+            &json!("{\"errorType\":\"Boom\",\"errorMessage\":\"m\"}")
+        )
+    );
+    let waited = run("Waits", json!({ "Type": "Wait", "Seconds": 86_400, "End": true }));
+    assert_eq!(waited["status"], "SUCCEEDED");
 }

@@ -484,6 +484,7 @@ fn start(case: &Case, express: bool) -> Result<Start, String> {
         seed: chance.next_u64(),
         quotas: Quotas::Aws,
         token_key: TokenKey::from_seed(1),
+        wait_scale: 1.0,
         version_arn: None,
         alias_arn: None,
         express,

@@ -111,12 +111,14 @@ impl Server {
                 account: ACCOUNT.into(),
                 has_callbacks: true,
                 sfn: OnceLock::new(),
+                lambda_endpoint: None,
             }),
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
             logs: None,
             buckets: Arc::new(DirectoryBuckets::default()),
+            wait_scale: 1.0,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let (stop, stopped) = watch::channel(false);

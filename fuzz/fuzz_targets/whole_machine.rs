@@ -80,6 +80,7 @@ fuzz_target!(|data: &str| {
         seed: 1,
         quotas: Quotas::Aws,
         token_key: TokenKey::from_seed(1),
+        wait_scale: 1.0,
         version_arn: None,
         alias_arn: None,
         express: false,

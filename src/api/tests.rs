@@ -29,12 +29,14 @@ fn api() -> Api {
             account: "111111111111".into(),
             has_callbacks: true,
             sfn: OnceLock::new(),
+            lambda_endpoint: None,
         }),
         quotas: Quotas::Aws,
         answering: None,
         skip_time: false,
         logs: None,
         buckets: Arc::new(crate::items::directory::DirectoryBuckets::default()),
+        wait_scale: 1.0,
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);

@@ -4,16 +4,25 @@
 //! panic. To add a command: a file with its arguments and `run`, and a row in `Command`.
 
 mod advice;
+mod client;
 mod error;
 mod excerpt;
 mod history;
 mod logging;
+mod logs;
 mod places;
+mod ps;
 mod query;
+mod redrive;
 mod run;
 mod serve;
+mod show;
 mod source;
+mod start;
+mod stop;
 mod store;
+mod table;
+mod tree;
 mod validate;
 mod view;
 
@@ -38,8 +47,14 @@ Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wron
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Logs(logs::Arguments),
+    Ps(ps::Arguments),
+    Redrive(redrive::Arguments),
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
+    Show(show::Arguments),
+    Start(start::Arguments),
+    Stop(stop::Arguments),
     Store(store::Arguments),
     Validate(validate::Arguments),
 }
@@ -55,8 +70,14 @@ pub fn main() -> ExitCode {
         }
     };
     let result = std::panic::catch_unwind(|| match arguments.command {
+        Command::Logs(arguments) => logs::run(&arguments),
+        Command::Ps(arguments) => ps::run(&arguments),
+        Command::Redrive(arguments) => redrive::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Start(arguments) => start::run(&arguments),
+        Command::Stop(arguments) => stop::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
     });

@@ -155,6 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             account: Arc::from(ACCOUNT),
             has_callbacks: false,
             sfn: std::sync::OnceLock::new(),
+            lambda_endpoint: None,
         }),
         mocks: mocks(arguments, &definition)?,
     };
@@ -339,6 +340,7 @@ fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
         seed,
         quotas,
         token_key: TokenKey::from_seed(seed),
+        wait_scale: 1.0,
         version_arn: None,
         alias_arn: None,
         express: false,

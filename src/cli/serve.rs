@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::worker::Site;
+use crate::worker::lambda_endpoint::LambdaEndpoint;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
@@ -73,11 +74,19 @@ pub(crate) struct Arguments {
     #[arg(long = "bucket", value_name = "NAME=DIRECTORY")]
     buckets: Vec<String>,
     /// The region of what is made here
-    #[arg(long, env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    #[arg(long, alias = "aws-region", env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
     region: String,
     /// The account of what is made here
-    #[arg(long, env = "AWS_ACCOUNT_ID", default_value = "123456789012")]
+    #[arg(long, alias = "aws-account", env = "AWS_ACCOUNT_ID", default_value = "123456789012")]
     account: String,
+    /// Where Lambda functions are called that no mapping binds, by plain HTTP
+    #[arg(long, value_name = "URL", env = "LAMBDA_ENDPOINT")]
+    lambda_endpoint: Option<LambdaEndpoint>,
+    /// Let Wait states and the pauses before retries take this many times as long
+    #[arg(long, value_name = "FACTOR", env = "WAIT_TIME_SCALE", default_value_t = 1.0, value_parser = scale)]
+    wait_time_scale: f64,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// The directory of the log events of state machines (`loggingConfiguration`); `logs` below --data by default
     #[arg(long, value_name = "DIRECTORY")]
     logs: Option<PathBuf>,
@@ -89,6 +98,59 @@ pub(crate) struct Arguments {
     no_quotas: bool,
 }
 
+/// Endpoints that Step Functions Local calls, and this server does not.
+#[derive(Debug, clap::Args)]
+struct Elsewhere {
+    #[arg(long, hide = true, env = "BATCH_ENDPOINT")]
+    batch_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "DYNAMODB_ENDPOINT")]
+    dynamodb_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "ECS_ENDPOINT")]
+    ecs_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "GLUE_ENDPOINT")]
+    glue_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "SAGE_MAKER_ENDPOINT")]
+    sage_maker_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "SNS_ENDPOINT")]
+    sns_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "SQS_ENDPOINT")]
+    sqs_endpoint: Option<String>,
+    #[arg(long, hide = true, env = "STEP_FUNCTIONS_ENDPOINT")]
+    step_functions_endpoint: Option<String>,
+}
+
+impl Elsewhere {
+    /// Warns of each that is given: the server starts, since not every machine needs it.
+    fn warn(&self) {
+        for (service, endpoint) in [
+            ("Batch", &self.batch_endpoint),
+            ("DynamoDB", &self.dynamodb_endpoint),
+            ("ECS", &self.ecs_endpoint),
+            ("Glue", &self.glue_endpoint),
+            ("SageMaker", &self.sage_maker_endpoint),
+            ("SNS", &self.sns_endpoint),
+            ("SQS", &self.sqs_endpoint),
+        ] {
+            if endpoint.is_some() {
+                tracing::warn!(
+                    service,
+                    "This endpoint is not called: bind the tasks with --map or --mock."
+                );
+            }
+        }
+        if self.step_functions_endpoint.is_some() {
+            tracing::warn!("The Step Functions endpoint is not called: nested executions run in this server.");
+        }
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if (0.0..=1000.0).contains(&scale) => Ok(scale),
+        _ => Err("it is a number from 0 to 1000".to_owned()),
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     if !arguments.listen.ip().is_loopback() {
         return Err(
@@ -97,6 +159,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         );
     }
     crate::cli::logging::start(arguments.log_level);
+    arguments.elsewhere.warn();
     let store: Arc<dyn Store> = match arguments.ephemeral {
         true => Arc::new(MemoryStore::default()),
         false => Arc::new(SqliteStore::open(&arguments.data).map_err(|error| CliError::usage(error.to_string()))?),
@@ -109,12 +172,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             account: Arc::from(&*arguments.account),
             has_callbacks: true,
             sfn: std::sync::OnceLock::new(),
+            lambda_endpoint: arguments.lambda_endpoint.clone(),
         }),
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
         answering: mocks(arguments)?.map(of_mock_file),
         skip_time: false,
         logs: logs(arguments)?,
         buckets: Arc::new(DirectoryBuckets::new(buckets(arguments)?)),
+        wait_scale: arguments.wait_time_scale,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -17,6 +17,7 @@ use crate::cli::history::HistoryFile;
 use crate::cli::places::Change;
 use crate::cli::places::Places;
 use crate::cli::places::Visit;
+use crate::cli::table::elapsed;
 use crate::engine::observer::Observer;
 use crate::model::history_event::HistoryEvent;
 use crate::model::history_event::HistoryEventKind;
@@ -289,19 +290,6 @@ fn kind(state: StateType) -> &'static str {
     }
 }
 
-fn elapsed(from: Timestamp, to: Timestamp) -> String {
-    let millis = to.0.saturating_sub(from.0).max(0);
-    match millis {
-        0..1000 => format!("{millis} ms"),
-        1000..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
-        _ => {
-            let seconds = millis / 1000;
-            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            format!("{hours}:{minutes:02}:{seconds:02}")
-        }
-    }
-}
-
 /// Returns how deep each state stands in Parallel and Map states.
 fn depths(definition: &Definition) -> BTreeMap<Arc<str>, usize> {
     let mut of_block: Vec<usize> = Vec::with_capacity(definition.blocks.len());
@@ -317,23 +305,4 @@ fn depths(definition: &Definition) -> BTreeMap<Arc<str>, usize> {
         .iter()
         .map(|state| (Arc::clone(&state.name), depth(state.block.index())))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn elapsed_time_is_readable() {
-        for (millis, expected) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (1_250, "1.2 s"),
-            (61_000, "0:01:01"),
-            (86_400_000, "24:00:00"),
-            (-5, "0 ms"),
-        ] {
-            assert_eq!(elapsed(Timestamp(0), Timestamp(millis)), expected);
-        }
-    }
 }

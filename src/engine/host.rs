@@ -65,6 +65,8 @@ pub struct HostOptions {
     pub answering: Option<Answering>,
     /// Jump over waits while nothing is being done.
     pub skip_time: bool,
+    /// Waits and pauses before retries take this many times as long as they say.
+    pub wait_scale: f64,
     /// Where the log events of state machines go.
     pub logs: Option<Logs>,
     /// Where Distributed Maps read their items and write their results.
@@ -98,6 +100,7 @@ pub struct Host {
     pub(super) answering: Option<Answering>,
     pub(super) skip_time: bool,
     pub(super) logs: Option<Logs>,
+    pub(super) wait_scale: f64,
     pub(super) secret: [u8; 32],
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) inbox: mpsc::UnboundedSender<After>,
@@ -179,6 +182,7 @@ impl Host {
             answering: options.answering,
             skip_time: options.skip_time,
             logs: options.logs,
+            wait_scale: options.wait_scale,
             secret,
             messages,
             inbox,

@@ -221,6 +221,7 @@ impl World {
             input: Payload::parse("[1, 2, 3]").unwrap(),
             seed: self.seed ^ name,
             quotas: Quotas::Aws,
+            wait_scale: 1.0,
             synchronous: false,
             express: false,
             version_arn: None,

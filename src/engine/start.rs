@@ -183,6 +183,7 @@ impl Host {
             version_arn: facts.version_arn.clone(),
             alias_arn: facts.alias_arn.clone(),
             token_key: TokenKey::derive(&self.secret, id),
+            wait_scale: self.wait_scale,
             block: BlockId(0),
         }
     }

@@ -84,6 +84,14 @@ impl Core {
         }
     }
 
+    /// Returns how long a wait or a pause takes here, in milliseconds.
+    pub(super) fn scaled(&self, millis: u64) -> u64 {
+        match &self.start {
+            Some(start) if start.wait_scale != 1.0 => (millis as f64 * start.wait_scale) as u64,
+            _ => millis,
+        }
+    }
+
     /// Returns a frame that the caller knows to be live.
     pub(super) fn frame(&self, id: FrameId) -> &Frame {
         self.frames[id.0 as usize].as_ref().expect("live frame")

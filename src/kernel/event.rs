@@ -216,8 +216,21 @@ pub struct Start {
     pub alias_arn: Option<Arc<str>>,
     /// What its task tokens are made from.
     pub token_key: TokenKey,
+    /// Waits and pauses before retries take this many times as long as they say; 1 but for tests. Told at the start,
+    /// so that a replay waits as long as before.
+    #[serde(default = "unscaled", skip_serializing_if = "is_unscaled")]
+    pub wait_scale: f64,
     /// The block to run: 0, or a Distributed Map's block for a child execution.
     pub block: BlockId,
+}
+
+fn unscaled() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_unscaled(scale: &f64) -> bool {
+    *scale == 1.0
 }
 
 impl Start {
@@ -256,6 +269,7 @@ impl Start {
             seed,
             quotas: self.quotas,
             token_key: TokenKey::from_seed(seed),
+            wait_scale: self.wait_scale,
             version_arn: None,
             alias_arn: None,
             express,

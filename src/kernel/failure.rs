@@ -195,7 +195,7 @@ impl Cx<'_> {
     }
 
     fn pause(&mut self, frame: FrameId, retrier: usize, pause_millis: u64) {
-        let until = self.core.now.plus_millis(pause_millis);
+        let until = self.core.now.plus_millis(self.core.scaled(pause_millis));
         let live = self.core.frame_mut(frame);
         if live.attempts.len() <= retrier {
             live.attempts.resize(retrier + 1, 0);

@@ -109,6 +109,7 @@ fn start(input: &str) -> Start {
         seed: 7,
         quotas: Quotas::Aws,
         token_key: TokenKey::from_seed(1),
+        wait_scale: 1.0,
         version_arn: None,
         alias_arn: None,
         express: false,

@@ -53,7 +53,8 @@ fn without_qualifier(arn: &str) -> Option<String> {
     }
 }
 
-fn invoked_function(job: &Job) -> Option<&str> {
+/// Returns the function that `lambda:invoke` names.
+pub fn invoked_function(job: &Job) -> Option<&str> {
     match &job.resource.family {
         TaskFamily::Integration {
             resource_type,

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod glob;
+pub mod lambda_endpoint;
 pub mod mapping;
 pub mod nursery;
 pub mod process;
@@ -30,6 +31,7 @@ use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
+use crate::worker::lambda_endpoint::LambdaEndpoint;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 use crate::worker::sfn::StepFunctions;
@@ -61,6 +63,11 @@ pub const WORKERS: &[Worker] = &[
         name: "shell",
         matches: shell::matches,
         carry_out: |job, reports, cancel| Box::pin(shell::carry_out(job, reports, cancel)),
+    },
+    Worker {
+        name: "lambda-endpoint",
+        matches: lambda_endpoint::matches,
+        carry_out: |job, _, cancel| Box::pin(lambda_endpoint::carry_out(job, cancel)),
     },
     Worker {
         name: "step-functions",
@@ -102,6 +109,8 @@ pub struct Site {
     pub has_callbacks: bool,
     /// The Step Functions service, when it is here.
     pub sfn: OnceLock<Arc<dyn StepFunctions>>,
+    /// Where Lambda functions are called that no mapping binds.
+    pub lambda_endpoint: Option<LambdaEndpoint>,
 }
 
 impl Job {

@@ -145,6 +145,7 @@ fn start(api: &Api, request: &Request, input: Payload) -> Start {
         version_arn: None,
         alias_arn: None,
         token_key: TokenKey::from_seed(seed),
+        wait_scale: 1.0,
         block: BlockId(0),
     }
 }

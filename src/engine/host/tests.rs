@@ -37,10 +37,12 @@ fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
             account: Arc::from("123456789012"),
             has_callbacks: true,
             sfn: std::sync::OnceLock::new(),
+            lambda_endpoint: None,
         }),
         quotas: Quotas::Aws,
         answering: None,
         logs: None,
+        wait_scale: 1.0,
         skip_time: false,
         buckets: Arc::new(buckets),
     };

@@ -46,6 +46,7 @@ fn start(input: Value) -> Start {
         version_arn: None,
         alias_arn: None,
         token_key: TokenKey::from_seed(1),
+        wait_scale: 1.0,
         block: BlockId(0),
     }
 }

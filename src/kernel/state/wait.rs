@@ -29,6 +29,10 @@ impl Cx<'_> {
         if (until.0 - now.0) / 1000 > SECONDS_MAX {
             return Err(Failure::runtime("Wait state delay is too long."));
         }
+        let until = match u64::try_from(until.0 - now.0) {
+            Ok(millis) => now.plus_millis(self.core.scaled(millis)),
+            Err(_) => until,
+        };
         self.core.frame_mut(frame).step = Step::Waiting { until };
         match until <= now {
             true => self.wait_ended(frame),
