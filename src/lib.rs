@@ -10,8 +10,9 @@
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
-//! | 5 | `worker` | carries out tasks: mappings, shell |
+//! | 5 | `worker` | carries out tasks: mappings, shell, Lambda endpoints |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
+//! | 7 | `api` | the Step Functions API over HTTP |
 //! | 8 | `cli` | one file per command |
 //!
 //! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to

@@ -13,7 +13,6 @@ mod logs;
 mod places;
 mod ps;
 mod query;
-mod redrive;
 mod run;
 mod serve;
 mod show;
@@ -49,7 +48,6 @@ Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wron
 enum Command {
     Logs(logs::Arguments),
     Ps(ps::Arguments),
-    Redrive(redrive::Arguments),
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
     Show(show::Arguments),
@@ -72,7 +70,6 @@ pub fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
-        Command::Redrive(arguments) => redrive::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),

@@ -31,6 +31,7 @@ use crate::engine::measures::Measures;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
+use crate::engine::secret;
 use crate::engine::timers::Timers;
 use crate::items::bucket::Buckets;
 use crate::kernel::event::Command;
@@ -45,7 +46,6 @@ use crate::model::quota::Quotas;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::change::Change;
-use crate::store::change::Resource;
 use crate::worker::Message;
 use crate::worker::Site;
 use crate::worker::sfn::StepFunctions;
@@ -165,7 +165,7 @@ impl Host {
     pub fn open(store: Arc<dyn Store>, options: HostOptions) -> Result<(Arc<Self>, Feeds), StoreError> {
         let registry = Registry::load(&*store)?;
         let last = store.last_execution()?;
-        let secret = secret(&*store)?;
+        let secret = secret::of(&*store)?;
         let (messages, messages_out) = mpsc::unbounded_channel();
         let (inbox, inbox_out) = mpsc::unbounded_channel();
         let host = Self {
@@ -188,7 +188,7 @@ impl Host {
             inbox,
             registry,
             editing: Arc::default(),
-            chance: Mutex::new(Entropy::new(random_u64()?)),
+            chance: Mutex::new(Entropy::new(secret::random_u64()?)),
             next_id: AtomicU64::new(last.0 + 1),
             definitions: Mutex::default(),
             to_resume: Mutex::default(),
@@ -566,40 +566,6 @@ pub(super) type Ack = oneshot::Sender<Result<Arc<ExecutionRecord>, StoreError>>;
 /// records are stored once they have ended.
 pub(super) fn keeps(record: &ExecutionRecord) -> bool {
     record.facts.machine_type == MachineType::Standard
-}
-
-/// Returns the server's secret; makes it when the store is new.
-fn secret(store: &dyn Store) -> Result<[u8; 32], StoreError> {
-    let key: Arc<str> = Arc::from("token");
-    if let Some(found) = store.resources("secret")?.into_iter().find(|found| found.key == key) {
-        let bytes: Vec<u8> = serde_json::from_value(found.value)
-            .map_err(|error| StoreError::Damaged(format!("the server's secret: {error}").into()))?;
-        return bytes
-            .try_into()
-            .map_err(|_| StoreError::Damaged("the server's secret has another length".into()));
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| StoreError::Open(error.to_string().into()))?;
-    let resource = Resource {
-        kind: "secret",
-        key,
-        value: serde_json::json!(secret),
-    };
-    let (sender, receiver) = std::sync::mpsc::channel();
-    store.submit(
-        vec![Change::PutResource(resource)],
-        Box::new(move |result| {
-            let _ = sender.send(result);
-        }),
-    );
-    receiver
-        .recv()
-        .unwrap_or_else(|_| Err(StoreError::Stopped("the writer has ended".into())))?;
-    Ok(secret)
-}
-
-fn random_u64() -> Result<u64, StoreError> {
-    getrandom::u64().map_err(|error| StoreError::Open(error.to_string().into()))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod children;
 mod deletion;
 mod dispatch;
 mod live;
+mod secret;
 #[cfg(test)]
 mod simulation;
 mod timers;
