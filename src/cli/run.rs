@@ -30,6 +30,7 @@ use crate::engine::run::Interrupt;
 use crate::engine::run::Options;
 use crate::kernel::event::Start;
 use crate::kernel::event::Status;
+use crate::model::arn::is_name;
 use crate::model::entropy::Entropy;
 use crate::model::id::BlockId;
 use crate::model::payload::Payload;
@@ -378,12 +379,6 @@ fn input(argument: &str, quotas: Quotas) -> Result<Payload, CliError> {
     })
 }
 
-/// Tells whether AWS takes the name, and CloudWatch Logs too.
-fn is_name(name: &str) -> bool {
-    let forbidden = |c: char| c.is_whitespace() || c.is_control() || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
-    (1..=80).contains(&name.chars().count()) && !name.contains(forbidden)
-}
-
 fn fresh_seed() -> u64 {
     use std::hash::BuildHasher;
     use std::hash::RandomState;
@@ -521,25 +516,5 @@ fn print_failure(status: &Status, signal: Option<i32>, source: &Source, definiti
     match signal.map(|signal| u8::try_from(signal.saturating_add(128))) {
         Some(Ok(code)) => code,
         _ => error::FAILED,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_that_aws_takes() {
-        for (name, good) in [
-            ("a-1_B", true),
-            ("é", true),
-            ("", false),
-            ("a b", false),
-            ("a/b", false),
-            ("a:b", false),
-        ] {
-            assert_eq!(is_name(name), good, "{name}");
-        }
-        assert!(!is_name(&"x".repeat(81)));
     }
 }
