@@ -171,7 +171,10 @@ mod tests {
             entered(21, 20, "Fail", "F"),
             event(22, 21, "ExecutionFailed", json!({ "error": "E2", "cause": "end" })),
         ];
+        // The first line keeps the indentation of the others, which a snapshot would trim.
+        let shown = format!("tree:\n{}", body(&Tree::of(&events), false));
         expect_test::expect![[r#"
+            tree:
               ✓ M (Map, 18.0 s)
                 ✓ #0 (5.0 s)
                   ✓ A (Pass, 1.0 s)
@@ -180,6 +183,6 @@ mod tests {
                   ✓ A (Task, 6.0 s, 2 attempts)  E: again
               ✗ F (Fail, 1.0 s)  E2: end
         "#]]
-        .assert_eq(&body(&Tree::of(&events), false));
+        .assert_eq(&shown);
     }
 }
