@@ -96,7 +96,13 @@ impl Host {
         for command in after.commands {
             match NewChild::of(command) {
                 Ok(child) => children.push(child),
-                Err(command) => self.obey(id, command, work),
+                Err(command) => {
+                    if let Command::StopChild { child } = command {
+                        // Called off in the step that made it: it never begins.
+                        children.retain(|new| new.child != child);
+                    }
+                    self.obey(id, command, work);
+                }
             }
         }
         self.start_children(id, children, after.is_again, work);

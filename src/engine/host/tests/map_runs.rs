@@ -270,3 +270,20 @@ async fn a_restart_goes_on_where_the_file_was_left() {
         .collect();
     assert_eq!(names.len(), 6);
 }
+
+#[tokio::test]
+async fn a_child_that_is_called_off_at_once_never_begins() {
+    for execution_type in ["EXPRESS", "STANDARD"] {
+        let bucket = numbers(2);
+        let store = Arc::new(FakeStore::default());
+        let host = open_with(&store, buckets(&bucket.0));
+        let wait = json!({ "Type": "Wait", "Seconds": 20, "End": true });
+        let selector = json!({ "x.$": "States.ArrayGetItem(States.Array(1), $$.Map.Item.Value)" });
+        let record = run(&host, map(execution_type, wait, json!({ "ItemSelector": selector }))).await;
+        assert_eq!(record.error.as_deref(), Some("States.Runtime"));
+        settle().await;
+        let [run] = host.map_runs_of(&record.facts.arn).unwrap().try_into().unwrap();
+        assert!(children(&store, &run.record.arn).is_empty());
+        assert_eq!((host.n_live(), host.n_waiting_activities()), (0, 0));
+    }
+}
