@@ -45,7 +45,8 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// The execution after the step. `version` is one more than before, 1 for the first; 0 for an execution that was
-    /// in memory only and has ended: nothing else of it is stored.
+    /// in memory only and has ended: nothing else of it is stored. It takes the place
+    /// of the one of its ARN.
     pub record: Arc<ExecutionRecord>,
     /// The events that the kernel was given, as JSON; empty in a store that is not durable.
     pub journal: String,

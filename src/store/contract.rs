@@ -470,3 +470,28 @@ fn open_executions_come_back_with_their_journal() {
         assert_eq!(loaded.snapshot.as_deref(), Some(b"two".as_slice()));
     });
 }
+
+#[test]
+fn a_record_without_steps_takes_the_place_of_the_one_of_its_arn() {
+    check_all(|store, _| {
+        let alone = |id: u64, started: i64| {
+            let mut record = ExecutionRecord {
+                version: 0,
+                status: ExecutionStatus::Failed,
+                stopped: Some(Timestamp(started + 1)),
+                ..record(id)
+            };
+            facts(&mut record).arn = "arn:child".into();
+            facts(&mut record).started = Timestamp(started);
+            change(Transition {
+                journal: String::new(),
+                ..step(&record, 0)
+            })
+        };
+        commit(&*store, vec![alone(1, 1_000)]);
+        commit(&*store, vec![alone(2, 2_000)]);
+        assert_eq!(store.find("arn:child").unwrap().unwrap().id, ExecutionId(2));
+        assert_eq!(ids(&store.list(&all_of("arn:machine")).unwrap()), [2]);
+        assert!(store.execution(ExecutionId(1)).unwrap().is_none());
+    });
+}

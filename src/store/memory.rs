@@ -49,6 +49,8 @@ struct Kept {
     record: Arc<ExecutionRecord>,
     history: Vec<HistoryEvent>,
     deadline: Option<Timestamp>,
+    /// Of one that can be redriven.
+    snapshot: Option<Vec<u8>>,
 }
 
 impl MemoryStore {
@@ -83,6 +85,10 @@ impl Inner {
         if id == self.last || !self.executions.get(&id).is_some_and(is_old) {
             return;
         }
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: ExecutionId) {
         let Some(kept) = self.executions.remove(&id) else {
             return;
         };
@@ -104,10 +110,16 @@ impl Inner {
             record,
             history,
             deadline,
+            snapshot,
             ..
         } = transition;
         let id = record.id;
         self.last = self.last.max(id);
+        if record.version == 0
+            && let Some(before) = self.by_arn.get(&record.facts.arn)
+        {
+            self.remove(*before);
+        }
         match self.executions.get_mut(&id) {
             Some(kept) => {
                 if kept.deadline != deadline {
@@ -121,6 +133,7 @@ impl Inner {
                 kept.record = record;
                 kept.history.extend(history);
                 kept.deadline = deadline;
+                kept.snapshot = snapshot;
             }
             None => {
                 let facts = &record.facts;
@@ -145,6 +158,7 @@ impl Inner {
                         record,
                         history,
                         deadline,
+                        snapshot,
                     },
                 );
             }
@@ -232,7 +246,7 @@ impl Store for MemoryStore {
         let inner = self.lock();
         Ok(inner.executions.get(&id).map(|kept| Loaded {
             record: Arc::clone(&kept.record),
-            snapshot: None,
+            snapshot: kept.snapshot.clone(),
             journal: Vec::new(),
             deadline: kept.deadline,
         }))

@@ -194,6 +194,11 @@ fn write_transition(
 ) -> rusqlite::Result<()> {
     let record = &transition.record;
     let id = record.id.0;
+    if record.version == 0 {
+        connection
+            .prepare_cached("DELETE FROM execution WHERE arn = ?1 AND version = 0")?
+            .execute(params![record.facts.arn])?;
+    }
     let n_changed = match facts {
         Some(facts) => connection
             .prepare_cached(
