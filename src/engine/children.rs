@@ -35,6 +35,7 @@ use crate::model::id::ChildId;
 use crate::model::id::StateId;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
+use crate::model::timestamp::Timestamp;
 use crate::model::token::TokenKey;
 use crate::store::change::Change;
 use crate::store::change::Transition;
@@ -49,8 +50,10 @@ pub(super) struct NewChild {
     pub(super) block: BlockId,
     pub(super) map_run_arn: Arc<str>,
     pub(super) name: Arc<str>,
-    pub(super) input: Payload,
+    /// `None` for one that is redriven: its record has it.
+    pub(super) input: Option<Payload>,
     pub(super) n_items: u64,
+    pub(super) is_redriven: bool,
 }
 
 /// What the children of one parent have in common.
@@ -61,6 +64,10 @@ struct Family {
     definition: Arc<Definition>,
     answers: Option<SharedAnswers>,
     logging: Option<Arc<Logging>>,
+    /// The parent's last event: no child begins or goes on earlier.
+    now: Timestamp,
+    /// When the parent was redriven.
+    redriven: Option<Timestamp>,
 }
 
 impl NewChild {
@@ -76,6 +83,7 @@ impl NewChild {
                 name,
                 input,
                 n_items,
+                is_redriven,
             } => Ok(Self {
                 child,
                 state,
@@ -84,6 +92,7 @@ impl NewChild {
                 name,
                 input,
                 n_items,
+                is_redriven,
             }),
             other => Err(other),
         }
@@ -91,7 +100,7 @@ impl NewChild {
 }
 
 impl Host {
-    /// Starts children, or finds them when a restart asks for them again.
+    /// Starts children, lets them go on, or finds them when a restart asks for them again.
     pub(super) fn start_children(
         self: &Arc<Self>,
         parent: ExecutionId,
@@ -121,6 +130,8 @@ impl Host {
                 definition: Arc::clone(live.execution.definition()),
                 answers: live.answers.clone(),
                 logging: live.logging.clone(),
+                now: live.execution.now(),
+                redriven: live.record.redriven,
             });
             for child in children {
                 // From now on it can be stopped.
@@ -132,12 +143,23 @@ impl Host {
             family
         };
         let mut express = Vec::new();
-        for (id, child) in fresh {
-            let start = self.start_of_child(&family, id, &child);
-            if start.express {
-                express.push((id, child, start));
-            } else {
-                self.start_standard(&family, id, &child, start, is_again, work);
+        for (id, mut child) in fresh {
+            let mut start = self.start_of_child(&family, id, &child);
+            let known = match is_again || child.is_redriven {
+                true => self.store.find(&start.execution_arn).ok().flatten(),
+                false => None,
+            };
+            if let Some(known) = &known
+                && child.input.is_none()
+            {
+                child.input = Payload::parse(&known.input).ok();
+                start.input = child.input.clone().unwrap_or(start.input);
+            }
+            match (start.express, known) {
+                (true, Some(known)) if known.status == ExecutionStatus::Succeeded => self.child_ended(&known),
+                (true, known) => express.push((id, child, start, known.map_or(0, |known| known.redrive_count + 1))),
+                (false, Some(known)) => self.find_child(&family, &child, &known, is_again, work),
+                (false, None) => self.begin_child(&family, id, &child, start, 0, work),
             }
         }
         while !express.is_empty() {
@@ -145,15 +167,19 @@ impl Host {
             let chunk = std::mem::replace(&mut express, rest);
             let (host, family) = (Arc::clone(self), Arc::clone(&family));
             tokio::spawn(async move {
-                for (id, child, start) in chunk {
-                    host.run_child(&family, id, &child, start);
+                for (id, child, start, redrive_count) in chunk {
+                    host.run_child(&family, id, &child, start, redrive_count);
                 }
             });
         }
     }
 
     fn start_of_child(&self, family: &Family, id: ExecutionId, child: &NewChild) -> Start {
-        let (name, input) = (Arc::clone(&child.name), child.input.clone());
+        let name = Arc::clone(&child.name);
+        let input = child
+            .input
+            .clone()
+            .unwrap_or_else(|| Payload::new(serde_json::Value::Null));
         Start {
             token_key: TokenKey::derive(&self.secret, id),
             ..family
@@ -162,28 +188,47 @@ impl Host {
         }
     }
 
-    fn start_standard(
+    /// Goes on with a STANDARD child that has begun before.
+    fn find_child(
+        self: &Arc<Self>,
+        family: &Family,
+        child: &NewChild,
+        known: &Arc<ExecutionRecord>,
+        is_again: bool,
+        work: &mut VecDeque<After>,
+    ) {
+        self.adopt(family.parent, child.child, known.id);
+        // After a restart it may have been redriven already, and more.
+        let is_to_go_on = child.is_redriven && (!is_again || is_of_an_earlier_drive(known, family.redriven));
+        if is_to_go_on && self.redrive_step(known.id, family.now, Vec::new(), None, work).is_ok() {
+            return;
+        }
+        let live = self
+            .shard(known.id)
+            .live
+            .get(&known.id)
+            .map(|live| Arc::clone(&live.record));
+        let now = live.or_else(|| self.store.execution(known.id).ok().flatten());
+        if let Some(now) = now.filter(|now| now.status != ExecutionStatus::Running) {
+            // It has ended meanwhile; or its history is full, and its end counts once more.
+            let redriven = now.redriven.max(family.redriven);
+            self.child_ended(&Arc::new(ExecutionRecord {
+                redriven,
+                ..(*now).clone()
+            }));
+        }
+    }
+
+    fn run_child(
         self: &Arc<Self>,
         family: &Family,
         id: ExecutionId,
         child: &NewChild,
         start: Start,
-        is_again: bool,
-        work: &mut VecDeque<After>,
+        redrive_count: u32,
     ) {
-        if is_again && let Ok(Some(record)) = self.store.find(&start.execution_arn) {
-            match record.status {
-                ExecutionStatus::Running => self.adopt(family.parent, child.child, record.id),
-                _ => self.child_ended(&record),
-            }
-            return;
-        }
-        self.begin_child(family, id, child, start, work);
-    }
-
-    fn run_child(self: &Arc<Self>, family: &Family, id: ExecutionId, child: &NewChild, start: Start) {
         let mut work = VecDeque::new();
-        self.begin_child(family, id, child, start, &mut work);
+        self.begin_child(family, id, child, start, redrive_count, &mut work);
         self.drain(work);
         let is_open = self.shard(id).live.contains_key(&id);
         // It may have been stopped before there was anything to stop.
@@ -203,8 +248,10 @@ impl Host {
         id: ExecutionId,
         child: &NewChild,
         start: Start,
+        redrive_count: u32,
         work: &mut VecDeque<After>,
     ) {
+        let now = self.clock.now().max(family.now);
         let (machine_type, name) = match start.express {
             // The second UUID belongs to the name (recorded).
             true => (MachineType::Express, express_name(&start.execution_arn)),
@@ -227,7 +274,7 @@ impl Host {
                     block: child.block.0,
                 }),
                 trace_header: None,
-                started: self.clock.now(),
+                started: now,
                 ..(*family.facts).clone()
             }),
             status: ExecutionStatus::Running,
@@ -236,7 +283,7 @@ impl Host {
             output: None,
             error: None,
             cause: None,
-            redrive_count: 0,
+            redrive_count,
             redriven: None,
             version: 0,
             n_events: 0,
@@ -245,6 +292,7 @@ impl Host {
         let mut live = Live::new(Arc::clone(&family.definition), Arc::new(record));
         live.answers = family.answers.clone();
         live.logging = family.logging.clone();
+        live.earliest = now;
         let mut shard = self.shard(id);
         shard.live.insert(id, live);
         let _ = self.step_live(&mut shard, id, EventKind::Start(start), None, work);
@@ -318,7 +366,9 @@ impl Host {
         };
         let mut children = Vec::with_capacity(group.len());
         for record in group {
-            let Some(place) = &record.facts.child_of else {
+            // A redrive of the parent may have overtaken the end of a child that was called off.
+            let is_late = is_of_an_earlier_drive(record, live.record.redriven);
+            let Some(place) = record.facts.child_of.as_ref().filter(|_| !is_late) else {
                 continue;
             };
             let child = ChildId(place.child);
@@ -334,6 +384,12 @@ impl Host {
         }
         told
     }
+}
+
+/// Tells whether a child ended unsuccessfully before its parent was redriven.
+fn is_of_an_earlier_drive(record: &ExecutionRecord, redriven: Option<Timestamp>) -> bool {
+    let begun = record.redriven.unwrap_or(record.facts.started);
+    record.status != ExecutionStatus::Succeeded && redriven.is_some_and(|at| begun < at)
 }
 
 /// Returns what is written of children that were in memory only: their records as they ended.

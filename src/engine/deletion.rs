@@ -58,6 +58,7 @@ impl Host {
             | EventKind::Stop(_)
             | EventKind::MachineDeleted
             | EventKind::MapRunUpdated { .. }
+            | EventKind::Redrive
             | EventKind::TaskStarted { .. }
             | EventKind::TaskSubmitted { .. }
             | EventKind::TaskHeartbeat { .. } => false,

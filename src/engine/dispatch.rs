@@ -112,8 +112,18 @@ impl Host {
             for waiter in after.waiters.into_iter().chain(waiters) {
                 let _ = waiter.send(Arc::clone(&after.record));
             }
-            let live = self.shard(id).live.remove(&id);
-            if let Some(at) = live.and_then(|live| live.alarm) {
+            // A redrive may have overtaken this end.
+            let alarm = {
+                let mut shard = self.shard(id);
+                match shard.live.get_mut(&id) {
+                    Some(live) if after.record.redrive_count < live.record.redrive_count => {
+                        live.n_in_flight -= u32::from(after.is_counted);
+                        None
+                    }
+                    _ => shard.live.remove(&id).and_then(|live| live.alarm),
+                }
+            };
+            if let Some(at) = alarm {
                 self.timers.disarm(at, id);
             }
             self.child_ended(&after.record);

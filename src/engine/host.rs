@@ -28,6 +28,7 @@ use crate::engine::logs::Logs;
 use crate::engine::map_runs;
 use crate::engine::map_runs::MapRuns;
 use crate::engine::measures::Measures;
+use crate::engine::redrive::RedriveTokens;
 use crate::engine::registry::Edit;
 use crate::engine::registry::Edits;
 use crate::engine::registry::Registry;
@@ -41,6 +42,7 @@ use crate::model::entropy::Entropy;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
+use crate::model::execution_record::ExecutionStatus;
 use crate::model::execution_record::MachineType;
 use crate::model::quota::Quotas;
 use crate::store::Store;
@@ -123,6 +125,8 @@ pub struct Host {
     pub measures: Measures,
     /// Who waits for the end of an execution that is stored.
     pub(super) ended: Mutex<HashMap<ExecutionId, Vec<Ender>>>,
+    /// Redrives of the last minutes, by the clients' tokens.
+    pub(super) redrives: Mutex<RedriveTokens>,
 }
 
 /// How far the end of a process has come.
@@ -166,6 +170,7 @@ impl Host {
         let registry = Registry::load(&*store)?;
         let last = store.last_execution()?;
         let secret = secret::of(&*store)?;
+        let redrives = Mutex::new(RedriveTokens::load(&*store)?);
         let (messages, messages_out) = mpsc::unbounded_channel();
         let (inbox, inbox_out) = mpsc::unbounded_channel();
         let host = Self {
@@ -194,6 +199,7 @@ impl Host {
             to_resume: Mutex::default(),
             measures: Measures::default(),
             ended: Mutex::default(),
+            redrives,
             store,
         };
         let feeds = Feeds {
@@ -515,15 +521,7 @@ impl Host {
 
     /// Reads an open execution from the store. With what must be issued again when an earlier process had it.
     pub(super) fn load(self: &Arc<Self>, id: ExecutionId) -> Result<(Live, Option<After>), Refused> {
-        let loaded = self.store.load(id)?.ok_or(Refused::NotOpen)?;
-        if loaded.record.status != crate::model::execution_record::ExecutionStatus::Running {
-            return Err(Refused::NotOpen);
-        }
-        let facts = Arc::clone(&loaded.record.facts);
-        let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
-        let mut live = Live::restore(definition, loaded)?;
-        live.answers = self.answers(&facts);
-        live.logging = self.logging(&facts);
+        let mut live = self.restore(id, |status| status == ExecutionStatus::Running)?;
         let is_left_over = lock(&self.to_resume).remove(&id);
         let after = is_left_over.then(|| {
             // The last beats before the crash were not written: each worker gets its whole time again.
@@ -540,11 +538,32 @@ impl Host {
         Ok((live, after))
     }
 
+    /// Reads an execution from the store, if it stands as it should.
+    pub(super) fn restore(&self, id: ExecutionId, fits: fn(ExecutionStatus) -> bool) -> Result<Live, Refused> {
+        let loaded = self.store.load(id)?.ok_or(Refused::NotOpen)?;
+        if !fits(loaded.record.status) {
+            return Err(Refused::NotOpen);
+        }
+        let facts = Arc::clone(&loaded.record.facts);
+        let definition = self.definition(&facts.definition, facts.machine_type == MachineType::Express)?;
+        let mut live = Live::restore(definition, loaded)?;
+        live.answers = self.answers(&facts);
+        live.logging = self.logging(&facts);
+        Ok(live)
+    }
+
     /// Takes an execution out of memory when nothing here needs it for a while.
     pub(super) fn let_go(&self, shard: &mut Shard, id: ExecutionId) {
         let Some(live) = shard.live.get(&id) else {
             return;
         };
+        if live.record.status != ExecutionStatus::Running {
+            // Until the store has its end it would come back as open.
+            if live.n_in_flight == 0 {
+                shard.live.remove(&id);
+            }
+            return;
+        }
         let soon = self.clock.now().plus_millis(SOON_MILLIS);
         let is_soon = live.execution.next_deadline().is_some_and(|at| at < soon);
         if self.store.is_durable() && keeps(&live.record) && live.is_idle() && !is_soon {

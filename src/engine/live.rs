@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
 use crate::engine::answers::SharedAnswers;
+use crate::engine::host::keeps;
 use crate::engine::logs::Logging;
 use crate::kernel::event::Command;
 use crate::kernel::event::Event;
@@ -55,6 +56,8 @@ pub(super) struct Live {
     pub(super) answers: Option<SharedAnswers>,
     /// How it is logged.
     pub(super) logging: Option<Arc<Logging>>,
+    /// No step is earlier: a child begins and goes on after its parent, even when the system's clock was put back.
+    pub(super) earliest: Timestamp,
     /// Events that changed nothing worth a row (heartbeats): they go with the next transition.
     unwritten: Vec<Event>,
     journal_bytes: usize,
@@ -71,7 +74,9 @@ pub(super) struct Stepped {
 
 impl Live {
     pub(super) fn new(definition: Arc<Definition>, record: Arc<ExecutionRecord>) -> Self {
-        Self::with(Execution::new(definition), record)
+        // An EXPRESS child that is redriven begins again.
+        let execution = Execution::new(definition).redriven(record.redrive_count);
+        Self::with(execution, record)
     }
 
     /// Goes on from what the store has.
@@ -109,6 +114,7 @@ impl Live {
             turn: None,
             answers: None,
             logging: None,
+            earliest: Timestamp::default(),
             unwritten: Vec::new(),
             journal_bytes: 0,
             snapshot_bytes: 0,
@@ -117,6 +123,11 @@ impl Live {
 
     /// Gives one event to the kernel.
     pub(super) fn step(&mut self, at: Timestamp, kind: EventKind, is_durable: bool) -> Result<Stepped, Illegal> {
+        // Whoever redrives has said when, and may have told others.
+        let at = match kind {
+            EventKind::Redrive => self.earliest,
+            _ => at.max(self.earliest),
+        };
         let event = Event {
             at: at.max(self.execution.now()),
             kind,
@@ -145,13 +156,15 @@ impl Live {
             events.push(event);
             journal = serde_json::to_string(&events).expect("events are made of plain members");
             self.journal_bytes += journal.len();
-            // Written as often as it pays: all snapshots together are no longer than all journals.
-            if self.journal_bytes > JOURNAL_BYTES.max(self.snapshot_bytes) {
-                let state = self.execution.snapshot();
-                self.snapshot_bytes = state.len();
-                self.journal_bytes = 0;
-                snapshot = Some(state);
-            }
+        }
+        // Written as often as it pays: all snapshots together are no longer than all journals. And for a redrive, which
+        // may come in days and from another version of this program.
+        let may_be_redriven = has_ended && keeps(&self.record) && self.execution.is_redrivable();
+        if may_be_redriven || self.journal_bytes > JOURNAL_BYTES.max(self.snapshot_bytes) {
+            let state = self.execution.snapshot();
+            self.snapshot_bytes = state.len();
+            self.journal_bytes = 0;
+            snapshot = Some(state);
         }
         Ok(Stepped {
             transition: Some(Transition {
@@ -202,12 +215,19 @@ impl Live {
         let (status, output, error) = standing(self.execution.status());
         let none = StatesError::default();
         let error = error.unwrap_or(&none);
+        let redrive_count = self.execution.redrive_count();
+        let redriven = match redrive_count == self.record.redrive_count {
+            true => self.record.redriven,
+            false => Some(at),
+        };
         ExecutionRecord {
             status,
             stopped: (status != ExecutionStatus::Running).then_some(at),
             output: output.map(|output| Arc::from(output.text())),
             error: error.name.as_deref().map(Arc::from),
             cause: error.cause.as_deref().map(Arc::from),
+            redrive_count,
+            redriven,
             version: self.record.version + 1,
             n_events: self.execution.n_history_events(),
             ..(*self.record).clone()

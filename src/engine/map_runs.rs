@@ -258,7 +258,12 @@ impl Host {
     fn write(&self, arn: &Arc<str>, request: &Value) -> Result<Value, StatesError> {
         let spec = WriterSpec::parse(&request["Arguments"], request.get("WriterConfig"))?;
         let buckets = Arc::clone(&self.map_runs.buckets);
-        let mut writer = ResultWriter::new(spec, arn, 0, buckets, FILE_BYTES_MAX)?;
+        let failed = |error: StoreError| StatesError::new("States.ResultWriterFailed", error.to_string());
+        let run = self.map_run(arn).map_err(failed)?.map(|run| run.record);
+        let redrive = run.as_ref().map_or(0, |run| run.redrive_count);
+        let mut writer = ResultWriter::new(spec, arn, redrive, buckets, FILE_BYTES_MAX)?;
+        // What the attempt before wrote about children that succeeded is not written again.
+        let written_until = run.and_then(|run| run.redriven).filter(|_| writer.has_earlier());
         let mut query = ListQuery {
             of: ListOf::MapRun(Arc::clone(arn)),
             status: None,
@@ -269,13 +274,16 @@ impl Host {
             limit: PAGE,
         };
         loop {
-            let page = self.store.list(&query);
-            let page = page.map_err(|error| StatesError::new("States.ResultWriterFailed", error.to_string()))?;
+            let page = self.store.list(&query).map_err(failed)?;
             let Some(last) = page.last() else {
                 return writer.finish();
             };
             query.after = Some((last.facts.started, last.id));
-            for record in &page {
+            let is_written = |record: &ExecutionRecord| {
+                record.status == ExecutionStatus::Succeeded
+                    && written_until.is_some_and(|at| record.stopped.is_some_and(|stopped| stopped < at))
+            };
+            for record in page.iter().filter(|record| !is_written(record)) {
                 let error = StatesError {
                     name: record.error.as_deref().map(ToOwned::to_owned),
                     cause: record.cause.as_deref().map(ToOwned::to_owned),

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod map_runs;
 pub mod measures;
 pub mod observer;
+pub mod redrive;
 pub mod registry;
 mod retention;
 pub mod run;

@@ -419,6 +419,8 @@ impl<'a> Engine<'a> {
                     return;
                 };
                 let seed = parent.chance.next_u64();
+                // Nothing is redriven here.
+                let input = input.unwrap_or_else(|| Payload::new(serde_json::Value::Null));
                 let start = parent.start.of_child(&self.definition, state, block, name, input, seed);
                 self.begin(start, Some((number, child)));
             }

@@ -146,6 +146,11 @@ impl ResultWriter {
         Ok(writer)
     }
 
+    /// Tells whether the attempt before left a manifest with children that succeeded.
+    pub fn has_earlier(&self) -> bool {
+        !self.kinds[SUCCEEDED].written.is_empty()
+    }
+
     /// Writes one child's record.
     ///
     /// # Errors

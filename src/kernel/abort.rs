@@ -1,4 +1,7 @@
 //! Calling off what runs beside a failure.
+//!
+//! The frames stay in memory until it is known who answers the failure: a Retry or a Catch around them drops them, a
+//! redrive goes on with them.
 
 use std::collections::BTreeSet;
 
@@ -21,9 +24,9 @@ impl Cx<'_> {
     ///
     /// AWS writes the block in index order (recorded): for each running iteration `MapIterationFailed` or
     /// `MapIterationAborted`, then the `…StateAborted` of what it was doing, all pointing at the failing event.
-    pub(super) fn abort_children(&mut self, parent: FrameId, failed: Option<u64>, failing: EventId) {
+    pub(super) fn cut_children(&mut self, parent: FrameId, failed: Option<u64>, failing: EventId) {
         let mut todo = vec![];
-        let mut released = BTreeSet::new();
+        let mut cut = BTreeSet::new();
         self.push_children(parent, failed, &mut todo);
         while let Some(visit) = todo.pop() {
             match visit {
@@ -42,14 +45,27 @@ impl Cx<'_> {
                         todo.push(Visit::Event(HistoryEventKind::StateAborted { state: state_type }));
                     }
                     self.push_children(frame, None, &mut todo);
-                    self.release(frame);
-                    released.insert(frame);
+                    self.cut(frame);
+                    cut.insert(frame);
                 }
             }
         }
         // Once for all: a frame's number may be given to another one, which must not find itself queued already.
-        if !released.is_empty() {
-            self.core.ready.retain(|frame| !released.contains(frame));
+        if !cut.is_empty() {
+            self.core.ready.retain(|frame| !cut.contains(frame));
+        }
+    }
+
+    /// Takes the children that were called off out of memory: the failure is answered.
+    pub(super) fn drop_cut_children(&mut self, parent: FrameId) {
+        let mut todo = vec![parent];
+        while let Some(frame) = todo.pop() {
+            if let Step::Join(join) = &mut self.core.frame_mut(frame).step {
+                todo.extend(std::mem::take(&mut join.cut).into_values());
+            }
+            if frame != parent {
+                self.free_frame(frame);
+            }
         }
     }
 
@@ -60,7 +76,9 @@ impl Cx<'_> {
             return;
         };
         let is_map = join.items.is_some();
-        for (index, frame) in std::mem::take(&mut join.running).into_iter().rev() {
+        let children = std::mem::take(&mut join.running);
+        join.cut.extend(&children);
+        for (index, frame) in children.into_iter().rev() {
             let is_failed = failed == Some(index);
             todo.push(Visit::Frame {
                 frame,
@@ -76,8 +94,8 @@ impl Cx<'_> {
         }
     }
 
-    /// Takes a frame out of memory and calls off its task or its Map Run.
-    fn release(&mut self, frame: FrameId) {
+    /// Calls off a frame's task or its Map Run.
+    fn cut(&mut self, frame: FrameId) {
         match &self.core.frame(frame).step {
             Step::Task(open) => {
                 let task = open.task;
@@ -87,6 +105,6 @@ impl Cx<'_> {
             Step::MapRun(_) => self.abort_map_run(frame),
             _ => {}
         }
-        self.drop_frame(frame);
+        self.quiet_frame(frame);
     }
 }

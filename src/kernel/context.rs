@@ -98,7 +98,10 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
     let role = Some(&*start.role_arn).filter(|role| !role.is_empty());
     execution.insert("RoleArn".into(), Value::from(role));
     if !start.synchronous {
-        execution.insert("RedriveCount".into(), Value::from(0));
+        execution.insert("RedriveCount".into(), Value::from(core.redrive_count));
+    }
+    if let Some(at) = core.redriven_at {
+        execution.insert("RedriveTime".into(), Value::from(time_text(at)));
     }
     let mut machine = Map::new();
     machine.insert("Id".into(), Value::from(&*start.state_machine_arn));

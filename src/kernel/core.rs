@@ -37,6 +37,8 @@ use crate::model::timestamp::Timestamp;
 pub(super) struct Core {
     pub(super) start: Option<Start>,
     pub(super) started_at: Timestamp,
+    pub(super) redrive_count: u32,
+    pub(super) redriven_at: Option<Timestamp>,
     pub(super) now: Timestamp,
     pub(super) status: Status,
     pub(super) last_event: EventId,
@@ -64,6 +66,8 @@ impl Core {
         Self {
             start: None,
             started_at: Timestamp(0),
+            redrive_count: 0,
+            redriven_at: None,
             now: Timestamp(0),
             status: Status::New,
             last_event: EventId::NONE,
@@ -174,16 +178,6 @@ impl Cx<'_> {
         }
     }
 
-    /// Forgets the frames of an execution that has ended. Only at the end of `advance`: until then callers may
-    /// still hold frame ids.
-    pub(super) fn forget_frames(&mut self) {
-        self.core.frames.clear();
-        self.core.free_frames.clear();
-        self.core.ready.clear();
-        self.core.timers.clear();
-        self.core.timeout_at = None;
-    }
-
     /// Makes a frame and queues it.
     pub(super) fn spawn(
         &mut self,
@@ -222,9 +216,19 @@ impl Cx<'_> {
 
     /// Takes a frame out of memory.
     pub(super) fn drop_frame(&mut self, id: FrameId) {
+        self.quiet_frame(id);
+        self.free_frame(id);
+    }
+
+    /// Lets a frame wait for nothing and count for nothing any more.
+    pub(super) fn quiet_frame(&mut self, id: FrameId) {
         self.clear_timers(id);
-        if let Some(frame) = self.core.frames.get_mut(id.0 as usize).and_then(Option::take) {
-            self.core.variables_bytes -= frame.variables.values().map(|value| value.text().len()).sum::<usize>();
+        self.core.variables_bytes -= self.core.frame(id).variables_bytes();
+    }
+
+    /// Takes a quiet frame out of memory.
+    pub(super) fn free_frame(&mut self, id: FrameId) {
+        if self.core.frames[id.0 as usize].take().is_some() {
             self.core.free_frames.push(id);
         }
     }

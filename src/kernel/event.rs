@@ -40,6 +40,8 @@ pub enum EventKind {
     Stop(StatesError),
     /// The state machine was deleted: instead of its next transition the execution fails.
     MachineDeleted,
+    /// `RedriveExecution`: an execution that ended unsuccessfully goes on where it stood.
+    Redrive,
     /// The deadline that `next_deadline` named has come.
     TimePassed,
     /// A worker took the task. Optional: an answer without it implies it.
@@ -310,10 +312,12 @@ pub enum Command {
         map_run_arn: Arc<str>,
         /// The child's name (a UUID).
         name: Arc<str>,
-        /// The child's input.
-        input: Payload,
+        /// The child's input; `None` for one that is redriven and has it.
+        input: Option<Payload>,
         /// How many items are in it.
         n_items: u64,
+        /// It did not succeed and goes on; an EXPRESS child begins again, under the same ARN.
+        is_redriven: bool,
     },
     /// Stop a child execution.
     StopChild {
@@ -399,6 +403,9 @@ pub enum Illegal {
     /// The execution has ended.
     #[error("the execution has ended")]
     Ended,
+    /// The execution is open, has succeeded, or has too long a history.
+    #[error("the execution cannot be redriven")]
+    NotRedrivable,
     /// The task is not waiting for an answer.
     #[error("task {0} is not open")]
     NoSuchTask(TaskId),

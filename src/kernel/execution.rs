@@ -69,6 +69,13 @@ impl Execution {
         }
     }
 
+    /// Lets it tell of redrives before its start.
+    #[must_use]
+    pub fn redriven(mut self, redrive_count: u32) -> Self {
+        self.core.redrive_count = redrive_count;
+        self
+    }
+
     /// Reads a snapshot back.
     ///
     /// # Errors
@@ -100,6 +107,7 @@ impl Execution {
             EventKind::Start(start) => cx.start(start),
             EventKind::Stop(error) => cx.end(EventId::NONE, Status::Aborted(error.clone())),
             EventKind::MachineDeleted => cx.machine_deleted(),
+            EventKind::Redrive => cx.redrive(),
             EventKind::TimePassed => cx.time_passed(),
             EventKind::TaskStarted { task, worker_name } => cx.task_started(*task, worker_name.clone()),
             EventKind::TaskSubmitted { task, output } => cx.task_submitted(*task, output),
@@ -223,7 +231,7 @@ impl Execution {
             put("Output", output.text().into());
             put("OutputDetails", details);
         }
-        put("RedriveCount", 0.into());
+        put("RedriveCount", self.core.redrive_count.into());
         let status = outcome.as_str();
         let is_success = outcome == ChildOutcome::Succeeded;
         put(
@@ -259,6 +267,16 @@ impl Execution {
         self.core.tasks.contains_key(&task)
     }
 
+    /// Tells whether a `Redrive` would be taken.
+    pub fn is_redrivable(&self) -> bool {
+        self.core.is_redrivable()
+    }
+
+    /// Returns how often it was redriven.
+    pub fn redrive_count(&self) -> u32 {
+        self.core.redrive_count
+    }
+
     /// Returns the time of the last event.
     pub fn now(&self) -> Timestamp {
         self.core.now
@@ -276,9 +294,11 @@ impl Execution {
 
     fn check(&self, event: &Event) -> Result<(), Illegal> {
         let is_start = matches!(event.kind, EventKind::Start(_));
+        let is_redrive = matches!(event.kind, EventKind::Redrive);
         match self.core.status {
             Status::New => return if is_start { Ok(()) } else { Err(Illegal::Start) },
             Status::Running => {}
+            _ if is_redrive => {}
             _ => return Err(Illegal::Ended),
         }
         if event.at < self.core.now {
@@ -286,6 +306,10 @@ impl Execution {
         }
         match &event.kind {
             EventKind::Start(_) => Err(Illegal::Start),
+            EventKind::Redrive => match self.core.is_redrivable() {
+                true => Ok(()),
+                false => Err(Illegal::NotRedrivable),
+            },
             EventKind::Stop(_) | EventKind::MachineDeleted | EventKind::TimePassed => Ok(()),
             EventKind::TaskStarted { task, .. }
             | EventKind::TaskSubmitted { task, .. }
@@ -327,15 +351,27 @@ impl Cx<'_> {
         self.core.entropy = std::cell::RefCell::new(Entropy::new(start.seed));
         self.core.start = Some(start.clone());
         let input = start.input.clone();
-        self.history(
-            EventId::NONE,
-            HistoryEventKind::ExecutionStarted {
-                input: input.clone(),
-                role_arn: start.role_arn.clone(),
-                version_arn: start.version_arn.clone(),
-                alias_arn: start.alias_arn.clone(),
-            },
-        );
+        self.write_started();
+        self.start_clock();
+        // AWS chains the first StateEntered to 0, not to ExecutionStarted (recorded).
+        let first = self.definition.block(start.block).start_at;
+        self.spawn(None, first, input, EventId::NONE);
+    }
+
+    fn write_started(&mut self) {
+        let start = self.core.start();
+        let kind = HistoryEventKind::ExecutionStarted {
+            input: start.input.clone(),
+            role_arn: start.role_arn.clone(),
+            version_arn: start.version_arn.clone(),
+            alias_arn: start.alias_arn.clone(),
+        };
+        self.history(EventId::NONE, kind);
+    }
+
+    /// Starts the machine's `TimeoutSeconds`, anew after a redrive; the quota counts from the start.
+    pub(super) fn start_clock(&mut self) {
+        let start = self.core.start();
         // A child execution has the quota alone.
         let own = self.definition.timeout_seconds.filter(|_| start.block.0 == 0);
         let quota = match (start.quotas, start.express) {
@@ -343,11 +379,10 @@ impl Cx<'_> {
             (Quotas::Aws, true) => Some(EXPRESS_SECONDS_MAX),
             (Quotas::Aws, false) => Some(STANDARD_SECONDS_MAX),
         };
-        let seconds = own.into_iter().chain(quota).min();
-        self.core.timeout_at = seconds.map(|seconds| self.core.now.plus_millis(seconds.saturating_mul(1000)));
-        // AWS chains the first StateEntered to 0, not to ExecutionStarted (recorded).
-        let first = self.definition.block(start.block).start_at;
-        self.spawn(None, first, input, EventId::NONE);
+        let after = |at: Timestamp, seconds: u64| at.plus_millis(seconds.saturating_mul(1000));
+        let own = own.map(|seconds| after(self.core.now, seconds));
+        let quota = quota.map(|seconds| after(self.core.started_at, seconds));
+        self.core.timeout_at = own.into_iter().chain(quota).min();
     }
 
     fn machine_deleted(&mut self) {
@@ -395,6 +430,6 @@ impl Cx<'_> {
             };
             self.turn(frame);
         }
-        self.forget_frames();
+        self.settle();
     }
 }

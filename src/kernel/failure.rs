@@ -87,12 +87,8 @@ impl Cx<'_> {
             };
             // A Map fails over the input of one iteration while others run.
             let cursor = self.core.frame(frame).cursor;
-            self.abort_children(frame, None, cursor);
+            self.cut_children(frame, None, cursor);
             self.core.show_error(&error, heartbeat);
-            self.core.frame_mut(frame).step = Step::Failing {
-                error: error.clone(),
-                heartbeat,
-            };
             let state = self.definition.state(self.core.frame(frame).state);
             let decision = match catch_allowed {
                 true => {
@@ -110,6 +106,7 @@ impl Cx<'_> {
                 false => Decision::Fail,
             };
             if let Decision::Retry { retrier, pause_millis } = decision {
+                self.drop_cut_children(frame);
                 self.pause(frame, retrier, pause_millis);
                 return;
             }
@@ -134,12 +131,16 @@ impl Cx<'_> {
                     }
                 }
             }
+            if redrives_from_the_start(state_type, &error) {
+                self.drop_cut_children(frame);
+                self.core.frame_mut(frame).step = Step::Work;
+            }
             let cursor = self.core.frame(frame).cursor;
             let Some((parent, index)) = self.core.frame(frame).parent else {
                 self.end(cursor, Status::Failed(error));
                 return;
             };
-            self.abort_children(parent, Some(index), cursor);
+            self.cut_children(parent, Some(index), cursor);
             self.core.frame_mut(parent).cursor = cursor;
             frame = parent;
             failure = Failure::Error { error, heartbeat };
@@ -236,7 +237,14 @@ impl Cx<'_> {
             }
         };
         self.check_size(frame, &raw, &output)?;
+        self.drop_cut_children(frame);
         self.leave(frame, output, assigned, Transition::Next(catcher.next));
         Ok(())
     }
+}
+
+/// Tells whether a redrive does the whole state again instead of what failed in it.
+fn redrives_from_the_start(state_type: StateType, error: &StatesError) -> bool {
+    matches!(state_type, StateType::Map | StateType::Parallel)
+        && error.name.as_deref() == Some("States.DataLimitExceeded")
 }

@@ -47,6 +47,13 @@ pub(super) struct Frame {
     pub(super) evaluation_failed: Option<EventId>,
 }
 
+impl Frame {
+    /// Returns how much its variables count, as JSON text.
+    pub(super) fn variables_bytes(&self) -> usize {
+        self.variables.values().map(|value| value.text().len()).sum()
+    }
+}
+
 /// What a frame is doing.
 ///
 /// ```text
@@ -54,6 +61,8 @@ pub(super) struct Frame {
 ///       -> Work -> Task | Waiting | Join | MapRun -> Enter
 ///            ^------- Pause <- (failure with a retry)
 /// ```
+///
+/// In an execution that ended unsuccessfully only Enter, Work, Join and MapRun are left: a redrive goes on from there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Step {
     /// The state is to be entered.
@@ -72,6 +81,8 @@ pub(super) enum Step {
     MapRun(Box<MapRun>),
     /// The failure's event is written; Retry and Catch are to be asked.
     Failing { error: StatesError, heartbeat: bool },
+    /// A redriven state is to be left with its input as output.
+    Skip,
 }
 
 /// A task that waits for its answer.
@@ -99,6 +110,12 @@ pub(super) struct Join {
     pub(super) concurrency: u64,
     pub(super) next_index: u64,
     pub(super) running: BTreeMap<u64, FrameId>,
+    /// Children that failed or were called off. Kept until somebody answers the failure: a redrive goes on with them.
+    pub(super) cut: BTreeMap<u64, FrameId>,
     pub(super) results: Vec<Option<Payload>>,
     pub(super) n_done: u64,
+    /// The `…StateStarted` event.
+    pub(super) started: EventId,
+    /// The last event of the child that was done last, once all are.
+    pub(super) last: EventId,
 }

@@ -1,5 +1,7 @@
 //! Branches and iterations: starting them, and what happens when one ends.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::asl::definition::StateKind;
@@ -62,7 +64,6 @@ impl Cx<'_> {
                 return;
             }
             let index = join.next_index;
-            join.next_index += 1;
             let Some(item) = join
                 .items
                 .as_ref()
@@ -109,6 +110,8 @@ impl Cx<'_> {
             let first = self.definition.block(map.block).start_at;
             let child = self.spawn(Some((parent, index)), first, input, id);
             if let Step::Join(join) = &mut self.core.frame_mut(parent).step {
+                // Only now: an item whose input fails is still to be begun when the execution is redriven.
+                join.next_index += 1;
                 join.running.insert(index, child);
             }
         }
@@ -118,14 +121,16 @@ impl Cx<'_> {
     pub(super) fn join_ended(&mut self, frame: FrameId, last: EventId) {
         let state_type = self.state(frame).state_type();
         let live = self.core.frame_mut(frame);
-        let Step::Join(join) = std::mem::replace(&mut live.step, Step::Work) else {
+        live.cursor = last;
+        // The results stay until the state is left: a redrive needs no child for them.
+        let Step::Join(join) = &mut live.step else {
             return;
         };
-        live.cursor = last;
-        let Join { results, .. } = *join;
-        let outputs = results
-            .into_iter()
-            .map(|output| output.map_or(Value::Null, |output| output.value().clone()));
+        join.last = last;
+        let outputs = join
+            .results
+            .iter()
+            .map(|output| output.as_ref().map_or(Value::Null, |output| output.value().clone()));
         let result = Payload::new(Value::Array(outputs.collect()));
         let succeeded = self.history(last, HistoryEventKind::StateSucceeded { state: state_type });
         if self.core.status != Status::Running {
@@ -158,9 +163,12 @@ impl Cx<'_> {
             n_children,
             concurrency: n_children,
             next_index: n_children,
-            running: std::collections::BTreeMap::new(),
+            running: BTreeMap::new(),
+            cut: BTreeMap::new(),
             results: vec![None; branches.len()],
             n_done: 0,
+            started,
+            last: EventId::NONE,
         };
         for (index, block) in (0..).zip(branches) {
             let first = self.definition.block(*block).start_at;

@@ -45,6 +45,7 @@ use crate::model::id::MapRunId;
 use crate::model::map_run_record::Counts;
 use crate::model::map_run_record::MapRunStatus;
 use crate::model::payload::Payload;
+use crate::model::quota::MAP_RUN_REDRIVES_MAX as REDRIVES_MAX;
 use crate::model::states_error::StatesError;
 
 impl Core {
@@ -82,7 +83,7 @@ impl Cx<'_> {
             (None, Value::Object(pairs)) => pairs.len() as u64,
             (None, _) => 0,
         };
-        self.chain(frame, HistoryEventKind::MapStateStarted { length });
+        let state_started = self.chain(frame, HistoryEventKind::MapStateStarted { length });
         if self.core.status != Status::Running {
             return Ok(());
         }
@@ -133,7 +134,10 @@ impl Cx<'_> {
             id,
             arn,
             begun: self.core.now,
+            state_started,
             started,
+            redrive_count: 0,
+            redriven_at: None,
             seed,
             effective,
             source,
@@ -142,6 +146,8 @@ impl Cx<'_> {
             batching,
             next_index: 0,
             running: BTreeMap::new(),
+            unsuccessful: BTreeMap::new(),
+            to_redrive: BTreeMap::new(),
             max_concurrency,
             tolerated_count,
             tolerated_percentage,
@@ -153,15 +159,45 @@ impl Cx<'_> {
         };
         debug_assert_eq!(state.state_type(), StateType::Map);
         self.core.frame_mut(frame).step = Step::MapRun(Box::new(run));
+        self.begin_map_run(frame, id);
+        Ok(())
+    }
+
+    /// Goes on with a Map Run of an execution that is redriven. Those that failed within the threshold are redriven, too.
+    pub(super) fn redrive_map_run(&mut self, frame: FrameId) {
+        let now = self.core.now;
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
+        };
+        if REDRIVES_MAX <= run.redrive_count {
+            let text = format!("The Map Run was redriven {REDRIVES_MAX} times already.");
+            return self.fail(frame, Failure::runtime(text));
+        }
+        run.redrive(now);
+        let (id, previous) = (run.id, run.state_started);
+        let kind = HistoryEventKind::MapRunRedriven {
+            map_run_arn: Arc::clone(&run.arn),
+            redrive_count: run.redrive_count,
+        };
+        let redriven = self.history(previous, kind);
+        self.core.frame_mut(frame).cursor = redriven;
+        if let Some(run) = self.core.map_run_mut(frame) {
+            run.started = redriven;
+        }
+        if self.core.status == Status::Running {
+            self.begin_map_run(frame, id);
+        }
+    }
+
+    fn begin_map_run(&mut self, frame: FrameId, id: MapRunId) {
         self.core.map_runs.insert(id, frame);
         self.map_run_changed(frame, None);
         if self.max_items_is_negative(frame) {
             let error = StatesError::new("States.ItemReaderFailed", "field MaxItems must be positive");
             self.map_run_fails(frame, Failure::error(error));
-            return Ok(());
+            return;
         }
         self.pump(frame);
-        Ok(())
     }
 
     /// Children ended. Those that nobody waits for are passed over.
@@ -175,14 +211,16 @@ impl Cx<'_> {
             let Some(run) = self.core.map_run_mut(frame) else {
                 continue;
             };
-            let Some(child) = run.running.remove(&finished.child) else {
+            let Some(mut child) = run.running.remove(&finished.child) else {
                 continue;
             };
-            run.count(&child, finished.outcome);
             let keeps = run.results.wanted == WantedResult::Record || finished.outcome == ChildOutcome::Succeeded;
             if let Some(result) = finished.result.clone().filter(|_| keeps) {
                 run.results.keep(child.index, result, quotas);
             }
+            // The child has its input.
+            child.input = None;
+            run.count(finished.child, child, finished.outcome);
             if !frames.contains(&frame) {
                 frames.push(frame);
             }
@@ -285,17 +323,26 @@ impl Cx<'_> {
             if run.limit() <= run.running.len() as u64 {
                 break;
             }
+            if let Some((id, child)) = run.to_redrive.pop_first() {
+                self.let_run(frame, id, child);
+                continue;
+            }
             match self.next_input(frame).and_then(|input| self.checked(frame, input)) {
                 Ok(Some(input)) => self.start_child(frame, input),
                 Ok(None) => break,
-                Err(failure) => return self.map_run_fails(frame, failure),
+                Err(failure) => {
+                    // The state's own fields failed: a redrive begins a new Map Run.
+                    self.map_run_ends(frame, &failure);
+                    self.core.frame_mut(frame).step = Step::Work;
+                    if self.core.status == Status::Running {
+                        self.fail(frame, failure);
+                    }
+                    return;
+                }
             }
         }
         self.ask_for_items(frame);
-        let is_done = self
-            .core
-            .map_run(frame)
-            .is_some_and(|run| run.running.is_empty() && run.has_all_items() && run.n_taken == run.n_items);
+        let is_done = self.core.map_run(frame).is_some_and(|run| run.is_done());
         if is_done && !self.write_results(frame, None) {
             self.collected(frame);
         }
@@ -311,16 +358,24 @@ impl Cx<'_> {
     fn start_child(&mut self, frame: FrameId, input: Input) {
         self.core.last_child += 1;
         let id = ChildId(self.core.last_child);
-        let state = self.core.frame(frame).state;
         let Some(run) = self.core.map_run_mut(frame) else {
             return;
         };
         let child = Child {
             index: run.next_index,
             n_items: input.n_items,
-            input: input.input,
+            input: Some(input.input),
+            is_redriven: false,
         };
         run.next_index += 1;
+        self.let_run(frame, id, child);
+    }
+
+    fn let_run(&mut self, frame: FrameId, id: ChildId, child: Child) {
+        let state = self.core.frame(frame).state;
+        let Some(run) = self.core.map_run_mut(frame) else {
+            return;
+        };
         let command = run.start_child(self.definition, state, id, &child);
         run.running.insert(id, child);
         self.core.children.insert(id, frame);
@@ -418,19 +473,26 @@ impl Cx<'_> {
     }
 
     fn map_run_fails(&mut self, frame: FrameId, failure: Failure) {
-        self.stop_children(frame);
-        self.map_run_changed(frame, Some(MapRunStatus::Failed));
-        let error = self.shown(frame, &failure);
-        self.chain(frame, HistoryEventKind::MapRunFailed(error));
+        self.map_run_ends(frame, &failure);
         if self.core.status == Status::Running {
             self.fail(frame, failure);
         }
     }
 
+    fn map_run_ends(&mut self, frame: FrameId, failure: &Failure) {
+        self.stop_children(frame);
+        self.map_run_changed(frame, Some(MapRunStatus::Failed));
+        let error = self.shown(frame, failure);
+        self.chain(frame, HistoryEventKind::MapRunFailed(error));
+    }
+
     /// Calls a Map Run off whose execution, or whose block, has ended without it.
     pub(super) fn abort_map_run(&mut self, frame: FrameId) {
-        self.stop_children(frame);
-        self.map_run_changed(frame, Some(MapRunStatus::Aborted));
+        let id = self.core.map_run(frame).map(|run| run.id);
+        if id.is_some_and(|id| self.core.map_runs.contains_key(&id)) {
+            self.stop_children(frame);
+            self.map_run_changed(frame, Some(MapRunStatus::Aborted));
+        }
     }
 
     /// Calls off all Map Runs of an execution that ends with `status`.
@@ -450,10 +512,12 @@ impl Cx<'_> {
             return;
         };
         let stopped = std::mem::take(&mut run.running);
-        for child in stopped.values() {
-            run.count(child, ChildOutcome::Aborted);
+        let ids: Vec<ChildId> = stopped.keys().copied().collect();
+        for (id, child) in stopped {
+            run.count(id, child, ChildOutcome::Aborted);
         }
-        for child in stopped.into_keys() {
+        run.unsuccessful.append(&mut run.to_redrive);
+        for child in ids {
             self.core.children.remove(&child);
             self.out.command(Command::StopChild { child });
         }

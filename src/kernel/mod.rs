@@ -19,5 +19,6 @@ mod field;
 mod frame;
 mod join;
 mod map_run;
+mod redrive;
 mod retry;
 mod state;

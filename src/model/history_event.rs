@@ -99,6 +99,9 @@ pub enum HistoryEventKind {
     ExecutionFailed(StatesError),
     ExecutionTimedOut(StatesError),
     ExecutionAborted(StatesError),
+    ExecutionRedriven {
+        redrive_count: u32,
+    },
     StateEntered {
         state: StateType,
         name: Arc<str>,
@@ -175,6 +178,10 @@ pub enum HistoryEventKind {
     MapRunStarted {
         map_run_arn: Arc<str>,
     },
+    MapRunRedriven {
+        map_run_arn: Arc<str>,
+        redrive_count: u32,
+    },
     MapRunSucceeded,
     MapRunFailed(StatesError),
     MapRunAborted,
@@ -208,6 +215,7 @@ impl HistoryEvent {
             K::ExecutionFailed(_) => "ExecutionFailed".into(),
             K::ExecutionTimedOut(_) => "ExecutionTimedOut".into(),
             K::ExecutionAborted(_) => "ExecutionAborted".into(),
+            K::ExecutionRedriven { .. } => "ExecutionRedriven".into(),
             K::StateEntered { state, .. } => format!("{}StateEntered", state.name()),
             K::StateExited { state, .. } => format!("{}StateExited", state.name()),
             K::StateAborted { state } => format!("{}StateAborted", state.name()),
@@ -226,6 +234,7 @@ impl HistoryEvent {
             K::MapIterationFailed { .. } => "MapIterationFailed".into(),
             K::MapIterationAborted { .. } => "MapIterationAborted".into(),
             K::MapRunStarted { .. } => "MapRunStarted".into(),
+            K::MapRunRedriven { .. } => "MapRunRedriven".into(),
             K::MapRunSucceeded => "MapRunSucceeded".into(),
             K::MapRunFailed(_) => "MapRunFailed".into(),
             K::MapRunAborted => "MapRunAborted".into(),
@@ -271,6 +280,10 @@ impl HistoryEvent {
             K::ExecutionAborted(error) => {
                 put_error(&mut map, error);
                 "executionAbortedEventDetails".to_owned()
+            }
+            K::ExecutionRedriven { redrive_count } => {
+                map.insert("redriveCount".into(), Value::from(*redrive_count));
+                "executionRedrivenEventDetails".to_owned()
             }
             K::StateEntered { name, input, .. } => {
                 map.insert("name".into(), Value::from(&**name));
@@ -370,6 +383,14 @@ impl HistoryEvent {
             K::MapRunStarted { map_run_arn } => {
                 map.insert("mapRunArn".into(), Value::from(&**map_run_arn));
                 "mapRunStartedEventDetails".to_owned()
+            }
+            K::MapRunRedriven {
+                map_run_arn,
+                redrive_count,
+            } => {
+                map.insert("mapRunArn".into(), Value::from(&**map_run_arn));
+                map.insert("redriveCount".into(), Value::from(*redrive_count));
+                "mapRunRedrivenEventDetails".to_owned()
             }
             K::MapRunFailed(error) => {
                 put_error(&mut map, error);

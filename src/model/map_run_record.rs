@@ -42,12 +42,15 @@ pub struct Counts {
     pub timed_out: u64,
     pub aborted: u64,
     pub results_written: u64,
+    #[serde(default)]
+    pub pending_redrive: u64,
 }
 
 impl Counts {
     /// Returns the sum.
     pub fn total(&self) -> u64 {
-        self.pending + self.running + self.succeeded + self.failed + self.timed_out + self.aborted
+        let ended = self.succeeded + self.failed + self.timed_out + self.aborted;
+        self.pending + self.pending_redrive + self.running + ended
     }
 }
 
@@ -68,6 +71,12 @@ pub struct MapRunRecord {
     pub started: Timestamp,
     /// When it ended.
     pub stopped: Option<Timestamp>,
+    /// How often it was redriven.
+    #[serde(default)]
+    pub redrive_count: u32,
+    /// When last.
+    #[serde(default)]
+    pub redriven: Option<Timestamp>,
     /// `MaxConcurrency`; 0 is no limit.
     pub max_concurrency: u64,
     /// `ToleratedFailureCount`.

@@ -23,6 +23,9 @@ pub const ERROR_CHARS_MAX: usize = 256;
 /// Longest `Cause`, in characters.
 pub const CAUSE_CHARS_MAX: usize = 32_768;
 
+/// Redrives of one Map Run, at most.
+pub const MAP_RUN_REDRIVES_MAX: u32 = 1_000;
+
 /// Which quotas hold for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Quotas {

@@ -17,7 +17,9 @@ use crate::kernel::event::Status;
 use crate::kernel::execution::Execution;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
+use crate::model::id::BlockId;
 use crate::model::id::ChildId;
+use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
@@ -91,6 +93,27 @@ pub fn run_with(
     }
 }
 
+/// Runs like `run`, and redrives the execution after each of `pauses` in milliseconds, as long as it ends
+/// unsuccessfully.
+pub fn run_redriven(
+    definition: &Arc<Definition>,
+    start: Start,
+    at: Timestamp,
+    tasks: &mut dyn Tasks,
+    pauses: &[u64],
+) -> Outcome {
+    let mut record = Record::default();
+    let mut driver = Driver::new(definition, tasks, &mut record, at);
+    driver.pauses = pauses.iter().copied().collect();
+    let (status, ended) = driver.drive(start);
+    Outcome {
+        status,
+        history: record.history,
+        ended,
+        journal: record.journal,
+    }
+}
+
 /// Runs like `run_with`, but hands the history to `observer` (a closure will do) instead of keeping it.
 ///
 /// Returns the status and the virtual time of the end.
@@ -102,20 +125,8 @@ pub fn run_observed(
     step_limit: u64,
     observer: &mut dyn Observer,
 ) -> (Status, Timestamp) {
-    let mut driver = Driver {
-        definition,
-        tasks,
-        observer,
-        now: at,
-        round: 0,
-        n_scheduled: 0,
-        n_runs: 0,
-        steps_left: step_limit,
-        queue: BTreeMap::new(),
-        pending: BTreeMap::new(),
-        deadlines: BTreeSet::new(),
-        runs: BTreeMap::new(),
-    };
+    let mut driver = Driver::new(definition, tasks, observer, at);
+    driver.steps_left = step_limit;
     driver.drive(start)
 }
 
@@ -177,12 +188,58 @@ struct Driver<'a> {
     pending: BTreeMap<(RunId, TaskId), Key>,
     deadlines: BTreeSet<(Timestamp, RunId)>,
     runs: BTreeMap<RunId, Run>,
+    /// How long after each end the execution is to be redriven.
+    pauses: VecDeque<u64>,
+    /// Child executions that did not succeed, by ARN, while a redrive may come.
+    unsuccessful: BTreeMap<Arc<str>, RunId>,
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    fn new(
+        definition: &'a Arc<Definition>,
+        tasks: &'a mut dyn Tasks,
+        observer: &'a mut dyn Observer,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            definition,
+            tasks,
+            observer,
+            now: at,
+            round: 0,
+            n_scheduled: 0,
+            n_runs: 0,
+            steps_left: u64::MAX,
+            queue: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            runs: BTreeMap::new(),
+            pauses: VecDeque::new(),
+            unsuccessful: BTreeMap::new(),
+        }
+    }
+
     fn drive(&mut self, start: Start) -> (Status, Timestamp) {
-        let top = self.admit(start.clone(), None);
+        let top = self.admit(start.clone());
         self.give(top, EventKind::Start(start));
+        self.go_on();
+        while let Some(pause) = self.pauses.pop_front() {
+            self.now = self.now.plus_millis(pause);
+            self.round = 0;
+            if let Some(run) = self.runs.get_mut(&top) {
+                run.ended = false;
+            }
+            self.give(top, EventKind::Redrive);
+            self.go_on();
+        }
+        let status = match self.runs.get(&top) {
+            Some(run) => run.execution.status().clone(),
+            None => Status::New,
+        };
+        (status, self.now)
+    }
+
+    fn go_on(&mut self) {
         while self.steps_left > 0 && self.runs.get(&TOP).is_some_and(|run| !run.ended) {
             let report = self.queue.first_key_value().map(|(key, _)| *key);
             let deadline = self.deadlines.first().copied();
@@ -193,14 +250,9 @@ impl Driver<'_> {
                 (Some(key), _) => self.deliver(key),
             }
         }
-        let status = match self.runs.get(&TOP) {
-            Some(run) => run.execution.status().clone(),
-            None => Status::New,
-        };
-        (status, self.now)
     }
 
-    fn admit(&mut self, start: Start, parent: Option<(RunId, ChildId)>) -> RunId {
+    fn admit(&mut self, start: Start) -> RunId {
         let id = self.n_runs;
         self.n_runs += 1;
         let run = Run {
@@ -211,7 +263,7 @@ impl Driver<'_> {
                 input: Payload::new(serde_json::Value::Null),
                 ..start
             },
-            parent,
+            parent: None,
             children: BTreeMap::new(),
             deadline: None,
             ended: false,
@@ -319,17 +371,16 @@ impl Driver<'_> {
                 input,
                 ..
             } => {
-                let definition = self.definition;
-                let Some(run) = self.runs.get_mut(&id) else {
+                let input = input.unwrap_or_else(|| Payload::new(serde_json::Value::Null));
+                let Some(start) = self.child_start(id, (state, block), name, input) else {
                     return;
                 };
-                let seed = run.chance.next_u64();
-                let start = run.start.of_child(definition, state, block, name, input, seed);
-                let started = self.admit(start.clone(), Some((id, child)));
-                if let Some(run) = self.runs.get_mut(&id) {
-                    run.children.insert(child, started);
-                }
-                events.push_back((started, EventKind::Start(start)));
+                let (run, kind) = match self.unsuccessful.remove(&start.execution_arn) {
+                    Some(run) => self.again(run),
+                    None => (self.admit(start.clone()), EventKind::Start(start)),
+                };
+                self.adopt(id, child, run);
+                events.push_back((run, kind));
             }
             Command::StopChild { child } => {
                 let stopped = self.runs.get_mut(&id).and_then(|run| run.children.remove(&child));
@@ -352,6 +403,44 @@ impl Driver<'_> {
                 events.push_back((id, EventKind::ResultsFailed { map_run, error }));
             }
             Command::MapRunChanged(_) => {}
+        }
+    }
+
+    fn child_start(
+        &mut self,
+        parent: RunId,
+        (state, block): (StateId, BlockId),
+        name: Arc<str>,
+        input: Payload,
+    ) -> Option<Start> {
+        let run = self.runs.get_mut(&parent)?;
+        let seed = run.chance.next_u64();
+        Some(run.start.of_child(self.definition, state, block, name, input, seed))
+    }
+
+    /// Redrives a child; an EXPRESS one begins again.
+    fn again(&mut self, id: RunId) -> (RunId, EventKind) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return (id, EventKind::Redrive);
+        };
+        match run.execution.start_facts() {
+            Some(start) if start.express => {
+                let start = start.clone();
+                let redrive_count = run.execution.redrive_count() + 1;
+                run.execution = Execution::new(Arc::clone(self.definition)).redriven(redrive_count);
+                (id, EventKind::Start(start))
+            }
+            _ => (id, EventKind::Redrive),
+        }
+    }
+
+    fn adopt(&mut self, parent: RunId, child: ChildId, id: RunId) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.parent = Some((parent, child));
+            run.ended = false;
+        }
+        if let Some(run) = self.runs.get_mut(&parent) {
+            run.children.insert(child, id);
         }
     }
 
@@ -400,8 +489,14 @@ impl Driver<'_> {
             };
             self.enqueue(0, due);
         }
-        if id != TOP {
-            self.runs.remove(&id);
+        if id != TOP
+            && let Some(run) = self.runs.remove(&id)
+            && !self.pauses.is_empty()
+            && !matches!(run.execution.status(), Status::Succeeded(_))
+        {
+            // A redrive of the execution goes on with it.
+            self.unsuccessful.insert(Arc::clone(&run.start.execution_arn), id);
+            self.runs.insert(id, run);
         }
         let open = self.pending.range((id, TaskId(0))..=(id, TaskId(u64::MAX)));
         let open: Vec<TaskId> = open.map(|((_, task), _)| *task).collect();

@@ -37,6 +37,7 @@ use crate::sim::driver::run_observed;
 
 mod commands;
 mod limits;
+mod redrive;
 
 /// What a scripted task does on one attempt.
 #[derive(Clone)]

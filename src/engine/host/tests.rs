@@ -19,6 +19,8 @@ use crate::store::fake::FakeStore;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
+mod redrive;
+
 const ACTIVITY: &str = "arn:aws:states:us-east-1:123456789012:activity:A";
 const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:M";
 

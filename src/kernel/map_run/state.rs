@@ -43,8 +43,12 @@ pub(in crate::kernel) struct MapRun {
     pub(in crate::kernel) id: MapRunId,
     pub(in crate::kernel) arn: Arc<str>,
     pub(in crate::kernel) begun: Timestamp,
-    /// Its `MapRunStarted`.
+    /// `MapStateStarted`: its `MapRunRedriven` points at it.
+    pub(in crate::kernel) state_started: EventId,
+    /// Its `MapRunStarted`, or its last `MapRunRedriven`.
     pub(in crate::kernel) started: EventId,
+    pub(in crate::kernel) redrive_count: u32,
+    pub(in crate::kernel) redriven_at: Option<Timestamp>,
     /// What the children's names are drawn from.
     pub(in crate::kernel) seed: u64,
     /// The effective input, `$` of `ItemSelector`.
@@ -58,6 +62,10 @@ pub(in crate::kernel) struct MapRun {
     /// The number of the next child.
     pub(in crate::kernel) next_index: u64,
     pub(in crate::kernel) running: BTreeMap<ChildId, Child>,
+    /// Children that did not succeed: a redrive lets them go on. Their inputs are elsewhere, unless they were stopped.
+    pub(in crate::kernel) unsuccessful: BTreeMap<ChildId, Child>,
+    /// Those of them that a redrive has still to let go on.
+    pub(in crate::kernel) to_redrive: BTreeMap<ChildId, Child>,
     pub(in crate::kernel) max_concurrency: u64,
     pub(in crate::kernel) tolerated_count: Option<u64>,
     pub(in crate::kernel) tolerated_percentage: Option<f64>,
@@ -97,12 +105,13 @@ pub(in crate::kernel) struct Batching {
     pub(in crate::kernel) bytes: u64,
 }
 
-/// A child that runs. Its input is kept because a restart asks for it again.
+/// A child. Its input is kept while it runs, because a restart asks for it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::kernel) struct Child {
     pub(in crate::kernel) index: u64,
     pub(in crate::kernel) n_items: u64,
-    pub(in crate::kernel) input: Payload,
+    pub(in crate::kernel) input: Option<Payload>,
+    pub(in crate::kernel) is_redriven: bool,
 }
 
 /// The results that become the state's own.
@@ -153,6 +162,12 @@ impl MapRun {
         }
     }
 
+    /// Tells whether nothing is left to be done.
+    pub(in crate::kernel) fn is_done(&self) -> bool {
+        let is_quiet = self.running.is_empty() && self.to_redrive.is_empty();
+        is_quiet && self.has_all_items() && self.n_taken == self.n_items
+    }
+
     pub(in crate::kernel) fn wanted_result(&self) -> WantedResult {
         self.results.wanted
     }
@@ -186,7 +201,7 @@ impl MapRun {
     }
 
     /// Notes how a child ended.
-    pub(in crate::kernel) fn count(&mut self, child: &Child, outcome: ChildOutcome) {
+    pub(in crate::kernel) fn count(&mut self, id: ChildId, child: Child, outcome: ChildOutcome) {
         for (counts, n) in [(&mut self.items, child.n_items), (&mut self.executions, 1)] {
             match outcome {
                 ChildOutcome::Succeeded => counts.succeeded += n,
@@ -194,6 +209,27 @@ impl MapRun {
                 ChildOutcome::TimedOut => counts.timed_out += n,
                 ChildOutcome::Aborted => counts.aborted += n,
             }
+        }
+        if outcome != ChildOutcome::Succeeded {
+            self.unsuccessful.insert(id, child);
+        }
+    }
+
+    /// Gets ready to go on with what did not succeed. Items that were read are not read again.
+    pub(in crate::kernel) fn redrive(&mut self, now: Timestamp) {
+        self.redrive_count += 1;
+        self.redriven_at = Some(now);
+        self.phase = Phase::Running;
+        if let Source::Reader { is_reading, .. } = &mut self.source {
+            *is_reading = false;
+        }
+        for counts in [&mut self.items, &mut self.executions] {
+            (counts.failed, counts.timed_out, counts.aborted) = (0, 0, 0);
+        }
+        self.to_redrive.append(&mut self.unsuccessful);
+        for child in self.to_redrive.values_mut() {
+            child.is_redriven = true;
+            self.results.drop(child.index);
         }
     }
 
@@ -253,6 +289,7 @@ impl MapRun {
             name: self.child_name(child.index),
             input: child.input.clone(),
             n_items: child.n_items,
+            is_redriven: child.is_redriven,
         })
     }
 
@@ -281,14 +318,17 @@ impl MapRun {
         let start = core.start();
         let state_machine_arn = self.arn.replacen(":mapRun:", ":stateMachine:", 1);
         let state_machine_arn = state_machine_arn.rsplit_once(':').map_or("", |(arn, _)| arn);
-        let n_items_running = self.running.values().map(|child| child.n_items).sum();
+        let n_items = |children: &BTreeMap<ChildId, Child>| children.values().map(|child| child.n_items).sum();
+        let (n_items_running, n_items_to_redrive): (u64, u64) = (n_items(&self.running), n_items(&self.to_redrive));
         let written = |counts: &Counts| match end {
             Some(MapRunStatus::Succeeded) => counts.succeeded,
             _ => 0,
         };
         let ended = self.items.total();
         // Children of items that wait are not made yet: they are counted as AWS would make them, one for each.
-        let waiting = self.n_items.saturating_sub(ended + n_items_running);
+        let waiting = self
+            .n_items
+            .saturating_sub(ended + n_items_running + n_items_to_redrive);
         let n_waiting_children = match &self.batching {
             None => waiting,
             Some(batching) => waiting.div_ceil(batching.items_max.max(1)),
@@ -300,6 +340,8 @@ impl MapRun {
             state_machine_arn: Arc::from(state_machine_arn),
             status: end.unwrap_or(MapRunStatus::Running),
             started: self.begun,
+            redrive_count: self.redrive_count,
+            redriven: self.redriven_at,
             stopped: end.map(|_| core.now),
             max_concurrency: self.max_concurrency,
             tolerated_failure_count: self.tolerated_count.unwrap_or(0),
@@ -307,12 +349,14 @@ impl MapRun {
             items: Counts {
                 pending: waiting,
                 running: n_items_running,
+                pending_redrive: n_items_to_redrive,
                 results_written: written(&self.items),
                 ..self.items
             },
             executions: Counts {
                 pending: n_waiting_children,
                 running: self.running.len() as u64,
+                pending_redrive: self.to_redrive.len() as u64,
                 results_written: written(&self.executions),
                 ..self.executions
             },
@@ -332,6 +376,13 @@ impl Results {
             by_index: BTreeMap::new(),
             bytes: 0,
             is_over: false,
+        }
+    }
+
+    /// Gives up the result of a child that is redriven.
+    fn drop(&mut self, index: u64) {
+        if let Some(result) = self.by_index.remove(&index) {
+            self.bytes -= result.text().len() + 1;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Map: its items, then iterations or a Map Run.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::asl::definition::Items;
@@ -15,6 +17,7 @@ use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Join;
 use crate::kernel::frame::Step;
 use crate::model::history_event::HistoryEventKind;
+use crate::model::id::EventId;
 use crate::model::payload::Payload;
 use crate::model::quota::INLINE_MAP_CONCURRENCY_MAX;
 use crate::query::jsonata::expression::unexpected_type;
@@ -108,9 +111,12 @@ impl Cx<'_> {
             n_children: n_children as u64,
             concurrency,
             next_index: 0,
-            running: std::collections::BTreeMap::new(),
+            running: BTreeMap::new(),
+            cut: BTreeMap::new(),
             results: vec![None; n_children],
             n_done: 0,
+            started,
+            last: EventId::NONE,
         };
         self.core.frame_mut(frame).step = Step::Join(Box::new(join));
         match n_children {

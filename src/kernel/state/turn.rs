@@ -20,6 +20,7 @@ impl Cx<'_> {
             }
             Turn::Work => self.work(frame),
             Turn::Waited => self.wait_ended(frame),
+            Turn::Redriven => self.redriven(frame),
             Turn::Failing => {
                 if let Step::Failing { error, heartbeat } = &self.core.frame(frame).step {
                     let (error, heartbeat) = (error.clone(), *heartbeat);
@@ -84,6 +85,7 @@ enum Turn {
     Work,
     Waited,
     Failing,
+    Redriven,
     None,
 }
 
@@ -94,7 +96,9 @@ impl Step {
             Self::Work => Turn::Work,
             Self::Waiting { .. } => Turn::Waited,
             Self::Failing { .. } => Turn::Failing,
-            Self::Task(_) | Self::Pause { .. } | Self::Join(_) | Self::MapRun(_) => Turn::None,
+            // Only a redrive queues these.
+            Self::Join(_) | Self::MapRun(_) | Self::Skip => Turn::Redriven,
+            Self::Task(_) | Self::Pause { .. } => Turn::None,
         }
     }
 }

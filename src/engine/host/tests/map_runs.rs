@@ -10,12 +10,12 @@ use crate::store::change::ListOf;
 use crate::store::change::ListQuery;
 use crate::store::sqlite::scratch::Scratch;
 
-fn buckets(directory: &Path) -> DirectoryBuckets {
+pub(super) fn buckets(directory: &Path) -> DirectoryBuckets {
     DirectoryBuckets::new(BTreeMap::from([("b".to_owned(), directory.to_owned())]))
 }
 
 /// A bucket with `items.jsonl`: so many numbers from 0.
-fn numbers(n: u32) -> Scratch {
+pub(super) fn numbers(n: u32) -> Scratch {
     let scratch = Scratch::new();
     let lines: String = (0..n).map(|number| format!("{number}\n")).collect();
     std::fs::write(scratch.0.join("items.jsonl"), lines).unwrap();
@@ -23,7 +23,7 @@ fn numbers(n: u32) -> Scratch {
 }
 
 /// A Map `M` over that file whose children have one state.
-fn map(execution_type: &str, state: serde_json::Value, fields: serde_json::Value) -> serde_json::Value {
+pub(super) fn map(execution_type: &str, state: serde_json::Value, fields: serde_json::Value) -> serde_json::Value {
     let mut map = json!({
         "Type": "Map",
         "Label": "L",
@@ -49,7 +49,7 @@ fn pass() -> serde_json::Value {
     json!({ "Type": "Pass", "End": true })
 }
 
-fn activity() -> serde_json::Value {
+pub(super) fn activity() -> serde_json::Value {
     json!({ "Type": "Task", "Resource": ACTIVITY, "End": true })
 }
 
