@@ -10,9 +10,9 @@ use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::api::machine::Chosen;
 use crate::api::shapes::put;
-use crate::api::shapes::redrive_status;
 use crate::api::shapes::seconds;
 use crate::asl::load;
+use crate::engine::host::Host;
 use crate::engine::start::Begin;
 use crate::model::arn::Arn;
 use crate::model::arn::Resource;
@@ -134,7 +134,7 @@ pub fn read_json(text: &str) -> Result<Payload, String> {
 }
 
 /// Shows an execution as `DescribeExecution` does.
-pub fn describe(record: &ExecutionRecord, with_data: bool) -> Value {
+pub fn describe(host: &Host, record: &ExecutionRecord, with_data: bool) -> Value {
     let facts = &record.facts;
     let mut map = Map::new();
     put(&mut map, "executionArn", Some(&*facts.arn));
@@ -163,8 +163,13 @@ pub fn describe(record: &ExecutionRecord, with_data: bool) -> Value {
     put(&mut map, "stateMachineAliasArn", facts.alias_arn.as_deref());
     put(&mut map, "redriveCount", Some(record.redrive_count));
     put(&mut map, "redriveDate", record.redriven.map(seconds));
-    let (status, reason) = redrive_status(record);
+    let obstacle = host.redrive_obstacle(record);
+    let status = match (&obstacle, &facts.child_of) {
+        (Some(_), _) => "NOT_REDRIVABLE",
+        (None, Some(_)) => "REDRIVABLE_BY_MAP_RUN",
+        (None, None) => "REDRIVABLE",
+    };
     put(&mut map, "redriveStatus", Some(status));
-    put(&mut map, "redriveStatusReason", reason);
+    put(&mut map, "redriveStatusReason", obstacle);
     Value::Object(map)
 }

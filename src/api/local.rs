@@ -78,7 +78,7 @@ impl StepFunctions for Local {
                 Err(error) => Err(error),
             };
             record
-                .map(|record| execution::describe(&record, true))
+                .map(|record| execution::describe(&api.host, &record, true))
                 .map_err(|error| api.service_error(error))
         })
     }

@@ -7,8 +7,6 @@ use serde_json::json;
 use crate::api::error::ApiError;
 use crate::api::member::Member;
 use crate::api::member::Shape;
-use crate::model::execution_record::ExecutionRecord;
-use crate::model::execution_record::ExecutionStatus;
 use crate::model::timestamp::Timestamp;
 
 /// An ARN of a machine, an execution, an activity or an alias.
@@ -58,20 +56,5 @@ pub fn seconds(at: Timestamp) -> Value {
 pub fn put(map: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         map.insert(name.to_owned(), value.into());
-    }
-}
-
-/// Whether and why an execution can be redriven: `redriveStatus`, `redriveStatusReason`.
-pub fn redrive_status(record: &ExecutionRecord) -> (&'static str, Option<String>) {
-    match record.status {
-        ExecutionStatus::Running | ExecutionStatus::Succeeded | ExecutionStatus::PendingRedrive => (
-            "NOT_REDRIVABLE",
-            Some(format!(
-                "Execution is {} and cannot be redriven",
-                record.status.as_str()
-            )),
-        ),
-        _ if record.facts.child_of.is_some() => ("REDRIVABLE_BY_MAP_RUN", None),
-        _ => ("REDRIVABLE", None),
     }
 }

@@ -15,6 +15,8 @@ use crate::worker::Site;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
+mod redrive;
+
 const M: &str = "arn:aws:states:us-east-1:111111111111:stateMachine:m";
 const ROLE: &str = "arn:aws:iam::111111111111:role/r";
 const PASS: &str = r#"{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}"#;

@@ -17,5 +17,5 @@ pub(super) const ACTION: Action = Action {
 async fn call(api: &Api, request: Request) -> Answer {
     let record = api.execution(request.required("executionArn"))?;
     let with_data = request.text("includedData") != Some("METADATA_ONLY");
-    Ok(execution::describe(&record, with_data))
+    Ok(execution::describe(&api.host, &record, with_data))
 }

@@ -43,7 +43,8 @@ async fn call(api: &Api, request: Request) -> Answer {
     put(&mut map, "toleratedFailureCount", Some(record.tolerated_failure_count));
     put(&mut map, "itemCounts", Some(counts(&record.items)));
     put(&mut map, "executionCounts", Some(counts(&record.executions)));
-    put(&mut map, "redriveCount", Some(0));
+    put(&mut map, "redriveCount", Some(record.redrive_count));
+    put(&mut map, "redriveDate", record.redriven.map(shapes::seconds));
     Ok(Value::Object(map))
 }
 
@@ -59,6 +60,6 @@ fn counts(counts: &Counts) -> Value {
         "total": counts.total(),
         "resultsWritten": counts.results_written,
         "failuresNotRedrivable": 0,
-        "pendingRedrive": 0,
+        "pendingRedrive": counts.pending_redrive,
     })
 }

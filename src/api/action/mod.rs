@@ -23,6 +23,7 @@ mod list_state_machine_versions;
 mod list_state_machines;
 mod list_tags_for_resource;
 mod publish_state_machine_version;
+mod redrive_execution;
 mod send_task_failure;
 mod send_task_heartbeat;
 mod send_task_success;
@@ -83,6 +84,7 @@ pub const ACTIONS: &[Action] = &[
     list_state_machines::ACTION,
     list_tags_for_resource::ACTION,
     publish_state_machine_version::ACTION,
+    redrive_execution::ACTION,
     send_task_failure::ACTION,
     send_task_heartbeat::ACTION,
     send_task_success::ACTION,
