@@ -20,27 +20,27 @@ fn shell_run_has_a_clean_environment_and_parses_json() {
     for (input, expected) in [
         (
             json!({ "Script": "echo '{\"a\": 1}'; echo note >&2" }),
-            json!({ "ExitCode": 0, "Stdout": { "a": 1 }, "Stderr": "note" }),
+            json!({ "ExitCode": 0, "Stdout": { "a": 1 }, "Stderr": "note", "Changed": true }),
         ),
         (
             json!({ "Command": ["echo", "a b", "*"] }),
-            json!({ "ExitCode": 0, "Stdout": "a b *", "Stderr": "" }),
+            json!({ "ExitCode": 0, "Stdout": "a b *", "Stderr": "", "Changed": true }),
         ),
         (
             json!({ "Command": ["cat"], "Stdin": "plain text" }),
-            json!({ "ExitCode": 0, "Stdout": "plain text", "Stderr": "" }),
+            json!({ "ExitCode": 0, "Stdout": "plain text", "Stderr": "", "Changed": true }),
         ),
         (
             json!({ "Command": ["cat"], "Stdin": { "a": [] } }),
-            json!({ "ExitCode": 0, "Stdout": { "a": [] }, "Stderr": "" }),
+            json!({ "ExitCode": 0, "Stdout": { "a": [] }, "Stderr": "", "Changed": true }),
         ),
         (
             json!({ "Script": "basename $PWD; echo $X", "Cwd": "sub", "Env": { "X": "é" } }),
-            json!({ "ExitCode": 0, "Stdout": "sub\né", "Stderr": "" }),
+            json!({ "ExitCode": 0, "Stdout": "sub\né", "Stderr": "", "Changed": true }),
         ),
         (
             json!({ "Script": "env | cut -d= -f1 | grep -v '^_$\\|^PWD$\\|^STEPFN_TASK$\\|^SHLVL$\\|^OLDPWD$' | sort | tr '\\n' ' '" }),
-            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH ", "Stderr": "" }),
+            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH ", "Stderr": "", "Changed": true }),
         ),
     ] {
         let output = scratch.run_with_input(&input, &[]);

@@ -106,6 +106,7 @@ impl Server {
         let options = HostOptions {
             site: Arc::new(Site {
                 mappings: Mappings::default(),
+                actions: stepfn::worker::action::ActionSite::default(),
                 nursery: Arc::new(Nursery::default()),
                 region: REGION.into(),
                 account: ACCOUNT.into(),

@@ -26,6 +26,7 @@ fn api() -> Api {
     let options = HostOptions {
         site: Arc::new(Site {
             mappings: Mappings::default(),
+            actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
             region: "us-east-1".into(),
             account: "111111111111".into(),

@@ -151,6 +151,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         skip_time: arguments.time == Time::Skip,
         site: Arc::new(Site {
             mappings: mappings(arguments)?,
+            actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),

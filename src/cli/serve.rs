@@ -167,6 +167,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let options = HostOptions {
         site: Arc::new(Site {
             mappings: mappings(arguments)?,
+            actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),

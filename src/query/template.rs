@@ -74,6 +74,11 @@ impl Template {
         }
     }
 
+    /// What is known of the value before it is evaluated.
+    pub fn sketch(&self) -> Sketch<'_> {
+        self.node.sketch()
+    }
+
     /// The value, when there is nothing to evaluate.
     pub fn as_constant(&self) -> Option<&Value> {
         match &self.node {
@@ -83,7 +88,29 @@ impl Template {
     }
 }
 
+/// What is known of a template's value before it is evaluated.
+#[derive(Clone, Debug)]
+pub enum Sketch<'a> {
+    /// A list of so many members.
+    Array(Vec<Self>),
+    /// All of it.
+    Known(&'a Value),
+    /// An object with these members.
+    Object(Vec<(&'a str, Self)>),
+    /// Nothing.
+    Unknown,
+}
+
 impl Node {
+    fn sketch(&self) -> Sketch<'_> {
+        match self {
+            Self::Constant(value) => Sketch::Known(value),
+            Self::Array(nodes) => Sketch::Array(nodes.iter().map(Self::sketch).collect()),
+            Self::Object(nodes) => Sketch::Object(nodes.iter().map(|(key, node)| (&**key, node.sketch())).collect()),
+            Self::Path { .. } | Self::Call(_) | Self::Expression { .. } => Sketch::Unknown,
+        }
+    }
+
     fn evaluate(&self, env: &Env<'_>, template_field: &str) -> Result<Value, QueryError> {
         match self {
             Self::Constant(value) => Ok(value.clone()),

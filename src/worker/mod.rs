@@ -4,6 +4,7 @@
 //! `WORKERS` that matches does the task; a task that is cancelled leaves no process behind; memory is bounded.
 //! To add a kind of task: write a file with `matches` and `carry_out`, and list it in `WORKERS`.
 
+pub mod action;
 pub mod command;
 pub mod glob;
 pub mod lambda_endpoint;
@@ -11,7 +12,6 @@ pub mod mapping;
 pub mod nursery;
 pub mod process;
 pub mod sfn;
-pub mod shell;
 pub mod unmapped;
 
 use std::future::Future;
@@ -31,6 +31,7 @@ use crate::model::payload::Payload;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
+use crate::worker::action::ActionSite;
 use crate::worker::lambda_endpoint::LambdaEndpoint;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
@@ -60,9 +61,9 @@ pub const WORKERS: &[Worker] = &[
         carry_out: |job, reports, cancel| Box::pin(command::carry_out(job, reports, cancel)),
     },
     Worker {
-        name: "shell",
-        matches: shell::matches,
-        carry_out: |job, reports, cancel| Box::pin(shell::carry_out(job, reports, cancel)),
+        name: "debian",
+        matches: action::carry_out::matches,
+        carry_out: |job, reports, cancel| Box::pin(action::carry_out::carry_out(job, reports, cancel)),
     },
     Worker {
         name: "lambda-endpoint",
@@ -99,6 +100,8 @@ pub struct Job {
 pub struct Site {
     /// Which resources local commands stand for.
     pub mappings: Mappings,
+    /// What actions on this machine share.
+    pub actions: ActionSite,
     /// The processes of all tasks.
     pub nursery: Arc<Nursery>,
     /// The region of names that are not ARNs.
@@ -111,6 +114,22 @@ pub struct Site {
     pub sfn: OnceLock<Arc<dyn StepFunctions>>,
     /// Where Lambda functions are called that no mapping binds.
     pub lambda_endpoint: Option<LambdaEndpoint>,
+}
+
+impl Site {
+    /// Makes a site where only this machine's actions can be done.
+    pub fn of_actions(actions: ActionSite) -> Self {
+        Self {
+            mappings: Mappings::default(),
+            actions,
+            nursery: Arc::default(),
+            region: Arc::from("us-east-1"),
+            account: Arc::from("123456789012"),
+            has_callbacks: false,
+            sfn: OnceLock::new(),
+            lambda_endpoint: None,
+        }
+    }
 }
 
 impl Job {
@@ -174,6 +193,16 @@ pub struct Reports {
 }
 
 impl Reports {
+    /// Makes a way that leads nowhere but to those who read log lines, of work that no task asked for.
+    pub fn of_nobody(state: &str, sender: mpsc::UnboundedSender<Message>) -> Self {
+        Self {
+            execution: 0,
+            task: TaskId(0),
+            state: Arc::from(state),
+            sender,
+        }
+    }
+
     /// Makes the way of one task.
     pub fn new(execution: u64, task: &StartTask, sender: mpsc::UnboundedSender<Message>) -> Self {
         Self {

@@ -270,6 +270,22 @@ pub fn shorten(text: &str) -> String {
     text.chars().skip(length.saturating_sub(CAUSE_CHARS_MAX)).collect()
 }
 
+/// Returns the result as a JSON text that fits into a `Cause`: the ends of both streams.
+pub fn cause(code: i32, stdout: &str, stderr: &str) -> String {
+    let mut chars_max = 12_000;
+    loop {
+        let end = |text: &str| {
+            let length = text.chars().count();
+            text.chars().skip(length.saturating_sub(chars_max)).collect::<String>()
+        };
+        let cause = serde_json::json!({ "ExitCode": code, "Stdout": end(stdout), "Stderr": end(stderr) }).to_string();
+        if chars_max == 0 || cause.chars().count() <= CAUSE_CHARS_MAX {
+            return cause;
+        }
+        chars_max /= 2;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,5 +308,12 @@ mod tests {
         assert_eq!(cause.chars().count(), CAUSE_CHARS_MAX);
         assert!(cause.ends_with("éend"));
         assert_eq!(shorten("short"), "short");
+    }
+
+    #[test]
+    fn a_cause_fits_and_stays_json() {
+        let cause = cause(1, &"\u{1}".repeat(100_000), &"é".repeat(100_000));
+        assert!(cause.chars().count() <= CAUSE_CHARS_MAX);
+        assert!(serde_json::from_str::<serde_json::Value>(&cause).is_ok());
     }
 }

@@ -34,6 +34,7 @@ fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
     let options = HostOptions {
         site: Arc::new(Site {
             mappings: Mappings::default(),
+            actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
             region: Arc::from("us-east-1"),
             account: Arc::from("123456789012"),

@@ -1,0 +1,186 @@
+//! The way of every action: check, lock, plan, keep, apply, verify.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::model::payload::Payload;
+use crate::model::states_error::StatesError;
+use crate::worker::Cancel;
+use crate::worker::Job;
+use crate::worker::Reports;
+use crate::worker::action;
+use crate::worker::action::Action;
+use crate::worker::action::Named;
+use crate::worker::action::Planned;
+use crate::worker::action::Work;
+use crate::worker::action::check;
+use crate::worker::action::checkpoint::Checkpoints;
+use crate::worker::action::checkpoint::Owner;
+use crate::worker::action::checkpoint::Saved;
+use crate::worker::action::facts::Facts;
+
+/// The configuration forbids the action.
+const NOT_ALLOWED: &str = "Debian.ActionNotAllowed";
+/// There is no such action.
+const UNKNOWN_ACTION: &str = "Debian.UnknownAction";
+/// A checkpoint cannot be written or read.
+pub(super) const CHECKPOINT_FAILED: &str = "Debian.CheckpointFailed";
+/// A lock's file cannot be made.
+const LOCK_FAILED: &str = "Debian.LockFailed";
+
+/// Tells whether the resource names an action, or means to.
+pub fn matches(job: &Job) -> bool {
+    !matches!(action::named(&job.resource.arn), Named::Other)
+}
+
+/// Carries out the action.
+pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Result<Payload, StatesError> {
+    let action = match action::named(&job.resource.arn) {
+        Named::Action(action) => action,
+        Named::Unknown(name) => {
+            let sentence = format!("There is no action `{name}`. `stepfn actions` lists them.");
+            return Err(StatesError::new(UNKNOWN_ACTION, sentence));
+        }
+        Named::Other => return Err(StatesError::default()),
+    };
+    let facts = action.facts();
+    let site = &job.site.actions;
+    if !site.allowed.has(facts.name) {
+        let sentence = format!("The configuration does not allow the action `{}`.", facts.name);
+        return Err(StatesError::new(NOT_ALLOWED, sentence));
+    }
+    let parameters = job.task.input.value();
+    check(facts, parameters)?;
+    let locks = site.locks.acquire(action.locks(parameters));
+    let held = tokio::select! {
+        held = locks => held,
+        () = cancel.cancelled() => return Err(StatesError::default()),
+    };
+    let _held = held.map_err(|error| {
+        let sentence = format!("A lock of {} cannot be made: {error}.", facts.name);
+        StatesError::new(LOCK_FAILED, sentence)
+    })?;
+    let mut work = Work {
+        nursery: &job.site.nursery,
+        site,
+        reports,
+        cancel,
+        output_bytes_max: job.output_bytes_max(),
+    };
+    let result = settle(action, job, &mut work).await?;
+    let result = Payload::new(result);
+    match result.text().len() <= job.output_bytes_max() {
+        true => Ok(result),
+        false => Err(job.output_too_large()),
+    }
+}
+
+fn check(facts: &Facts, parameters: &Value) -> Result<(), StatesError> {
+    check::value(facts, parameters).map_err(|problems| {
+        let sentences: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+        StatesError::new(facts.invalid_parameters(), sentences.join(" "))
+    })
+}
+
+/// Does what is left to do until the machine is as asked.
+async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> Result<Value, StatesError> {
+    let facts = action.facts();
+    let parameters = job.task.input.value();
+    let owner = Owner {
+        execution_arn: Arc::clone(&job.execution_arn),
+        state_name: Arc::clone(&job.task.state_name),
+        task: job.task.task.0,
+        action: facts.name,
+    };
+    let keeps = facts.undo.is_some() && action.keeps(parameters);
+    let checkpoints = work.site.checkpoints.as_ref().filter(|_| keeps);
+    let mut saved = match checkpoints {
+        Some(checkpoints) => existing(checkpoints, &owner).await?,
+        None => None,
+    };
+    let plan = action.plan(parameters, work).await?;
+    if let Some(planned) = &work.site.planned {
+        let has_changes = !plan.changes.is_empty();
+        planned.lock().unwrap_or_else(PoisonError::into_inner).push(Planned {
+            state_name: owner.state_name,
+            action: facts.name,
+            changes: plan.changes,
+        });
+        return Ok(result_of(plan.result, has_changes, None));
+    }
+    if plan.changes.is_empty() && saved.is_none() {
+        return Ok(result_of(plan.result, false, None));
+    }
+    if let (None, Some(checkpoints)) = (&saved, checkpoints) {
+        let directory = blocking(checkpoints, &owner, |checkpoints, owner| {
+            checkpoints.make_directory(owner)
+        })
+        .await?;
+        let before = action.save(parameters, &directory, work).await?;
+        let parameters = parameters.clone();
+        let opened = blocking(checkpoints, &owner, move |checkpoints, owner| {
+            checkpoints.open(owner, &parameters, before)
+        });
+        saved = Some(opened.await?);
+    }
+    let id = saved.as_ref().map(|saved| saved.id.clone());
+    let applied = match plan.changes.is_empty() {
+        // A run before a crash did all of it.
+        true => Ok(plan.result),
+        false => action.apply(parameters, work).await,
+    };
+    let result = match applied {
+        Ok(result) => action.verify(parameters, &result, work).await.map(|()| result),
+        Err(error) => Err(error),
+    };
+    let result = result_of(result?, true, id);
+    if let Some(saved) = saved {
+        note_applied(saved, result.clone()).await?;
+    }
+    Ok(result)
+}
+
+/// Adds what every result has.
+fn result_of(mut result: Value, changed: bool, checkpoint: Option<String>) -> Value {
+    if let Value::Object(members) = &mut result {
+        members.entry("Changed").or_insert(json!(changed));
+        if let Some(id) = checkpoint {
+            members.insert("Checkpoint".to_owned(), Value::from(id));
+        }
+    }
+    result
+}
+
+async fn existing(checkpoints: &Checkpoints, owner: &Owner) -> Result<Option<Saved>, StatesError> {
+    blocking(checkpoints, owner, |checkpoints, owner| checkpoints.existing(owner)).await
+}
+
+async fn note_applied(mut saved: Saved, result: Value) -> Result<(), StatesError> {
+    of_disk(move || saved.applied(&result)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    checkpoints: &Checkpoints,
+    owner: &Owner,
+    work: impl FnOnce(&Checkpoints, &Owner) -> io::Result<T> + Send + 'static,
+) -> Result<T, StatesError> {
+    let (checkpoints, owner) = (checkpoints.clone(), owner.clone());
+    of_disk(move || work(&checkpoints, &owner)).await
+}
+
+/// Does something with the disk where it may take its time.
+pub(super) async fn of_disk<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StatesError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other).flatten().map_err(|error| {
+        StatesError::new(
+            CHECKPOINT_FAILED,
+            format!("The checkpoint cannot be written or read: {error}."),
+        )
+    })
+}
