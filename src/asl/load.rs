@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use crate::asl::compile::compile_tree;
 use crate::asl::definition::Definition;
 use crate::asl::diagnostic::Diagnostic;
+use crate::asl::node::Kind;
+use crate::asl::node::Node;
 use crate::asl::substitute;
 use crate::asl::text;
 use crate::asl::warning;
 use crate::asl::yaml;
 use crate::model::quota::DEFINITION_BYTES_MAX;
+use crate::model::span::Span;
 
 /// How the text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,48 @@ pub fn complaint(text: &str) -> Option<String> {
     Some(sentence.to_owned())
 }
 
+/// Where something within a state stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its place in the text.
+    pub span: Span,
+    /// It is a text with a placeholder `${Name}`.
+    pub has_placeholder: bool,
+}
+
+/// Finds something within a state: `state` is the state's own span, `pointer` a JSON pointer from it. A member is also
+/// found under its name with `.$`.
+pub fn find_within(text: &str, format: Format, state: Span, pointer: &str) -> Option<Place> {
+    let tree = parse(text, format).ok()?;
+    let mut open = vec![&tree];
+    let mut node = loop {
+        let node = open.pop()?;
+        if (node.span.start, node.span.end) == (state.start, state.end) {
+            break node;
+        }
+        open.extend(node.members().iter().map(|member| &member.value));
+        open.extend(node.elements());
+    };
+    for token in pointer.split('/').skip(1) {
+        let key = token.replace("~1", "/").replace("~0", "~");
+        let index = key.parse::<usize>().ok();
+        let member = node.get(&key).or_else(|| node.get(&format!("{key}.$")));
+        node = member.or_else(|| node.elements().get(index?))?;
+    }
+    Some(Place {
+        span: node.span,
+        has_placeholder: matches!(node.kind, Kind::Placeholder(_))
+            || node.text().is_some_and(|text| text.contains("${")),
+    })
+}
+
+fn parse(text: &str, format: Format) -> Result<Node, Diagnostic> {
+    match format {
+        Format::Json => text::parse(text),
+        Format::Yaml => yaml::parse(text),
+    }
+}
+
 /// Compiles a definition.
 ///
 /// # Errors
@@ -76,11 +121,7 @@ pub fn compile(text: &str, options: &Options) -> Result<Definition, Vec<Diagnost
             span: None,
         }]);
     }
-    let tree = match options.format {
-        Format::Json => text::parse(text),
-        Format::Yaml => yaml::parse(text),
-    };
-    let mut tree = tree.map_err(|finding| vec![finding])?;
+    let mut tree = parse(text, options.format).map_err(|finding| vec![finding])?;
     let mut findings = Vec::new();
     substitute::fill(&mut tree, options, &mut findings);
     if !findings.is_empty() {

@@ -34,6 +34,14 @@ impl CliError {
         }
     }
 
+    /// The execution failed, or would.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self {
+            code: FAILED,
+            ..Self::usage(message)
+        }
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -3,14 +3,19 @@
 //! May import: everything. Invariants: data goes to stdout, everything else to stderr; a closed stdout is no
 //! panic. To add a command: a file with its arguments and `run`, and a row in `Command`.
 
+mod actions;
 mod advice;
 mod client;
+mod config;
+mod configuration;
 mod error;
 mod excerpt;
 mod history;
+mod launch;
 mod logging;
 mod logs;
 mod places;
+mod plan;
 mod ps;
 mod query;
 mod run;
@@ -22,6 +27,7 @@ mod stop;
 mod store;
 mod table;
 mod tree;
+mod undo;
 mod validate;
 mod view;
 
@@ -46,7 +52,11 @@ Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wron
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Actions(actions::Arguments),
+    #[command(subcommand)]
+    Config(config::Command),
     Logs(logs::Arguments),
+    Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
@@ -54,6 +64,7 @@ enum Command {
     Start(start::Arguments),
     Stop(stop::Arguments),
     Store(store::Arguments),
+    Undo(undo::Arguments),
     Validate(validate::Arguments),
 }
 
@@ -68,7 +79,10 @@ pub fn main() -> ExitCode {
         }
     };
     let result = std::panic::catch_unwind(|| match arguments.command {
+        Command::Actions(arguments) => actions::run(&arguments),
+        Command::Config(command) => config::run(&command),
         Command::Logs(arguments) => logs::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
@@ -76,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Start(arguments) => start::run(&arguments),
         Command::Stop(arguments) => stop::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
+        Command::Undo(arguments) => undo::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
     });
     // The panic has been told on stderr.

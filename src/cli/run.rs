@@ -1,6 +1,5 @@
 //! `stepfn run`.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -15,39 +14,25 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
-use crate::asl::definition::StateKind;
-use crate::asl::substitution_file::substitutions_from;
+use crate::cli::configuration;
 use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::cli::error::printable;
 use crate::cli::history::HistoryFile;
+use crate::cli::launch::Launch;
 use crate::cli::query::Query;
-use crate::cli::source;
 use crate::cli::source::Source;
+use crate::cli::undo;
 use crate::cli::view::View;
 use crate::engine::run::Engine;
 use crate::engine::run::Interrupt;
 use crate::engine::run::Options;
 use crate::kernel::event::Start;
 use crate::kernel::event::Status;
-use crate::model::arn::is_name;
-use crate::model::entropy::Entropy;
-use crate::model::id::BlockId;
 use crate::model::payload::Payload;
-use crate::model::quota::PAYLOAD_BYTES_MAX;
-use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
-use crate::model::token::TokenKey;
-use crate::sim::mock_config::MockConfig;
-use crate::sim::mock_config::MockConfigError;
-use crate::sim::mock_config::MockTasks;
-use crate::worker::Site;
-use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
-/// The region and the account of local names.
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "123456789012";
 /// How long the execution may take to hear that it is to stop: one that never waits does not listen.
 const HEARING_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -59,21 +44,8 @@ const HEARING_TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The definition: JSON, or YAML by the extension `.yaml` or `.yml`
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The execution's input: JSON, `@FILE`, or `-` for stdin
-    #[arg(short, long, value_name = "JSON", default_value = "{}", allow_hyphen_values = true)]
-    input: String,
-    /// A value for a `${Name}` placeholder of the definition
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    substitute: Vec<String>,
-    /// A file of such values: a map in JSON or YAML, or a SAM template
-    #[arg(long, value_name = "FILE")]
-    values: Option<PathBuf>,
-    /// The execution's name [default: a random UUID]
-    #[arg(long)]
-    name: Option<String>,
+    #[command(flatten)]
+    launch: Launch,
     /// An RFC 9535 JSONPath: print this part of the output
     #[arg(short, long, value_name = "JSONPATH")]
     query: Option<String>,
@@ -83,18 +55,6 @@ pub(crate) struct Arguments {
     /// How waits and retry pauses pass: in real time, or at once
     #[arg(long, value_enum, default_value_t = Time::Real)]
     time: Time,
-    /// The seed of all chance: with it, UUIDs and random numbers repeat
-    #[arg(long, allow_negative_numbers = true)]
-    seed: Option<u64>,
-    /// Bind resources to local commands (TOML)
-    #[arg(long, value_name = "FILE")]
-    map: Option<PathBuf>,
-    /// Answer tasks from a test case of a mock configuration file
-    #[arg(long, value_name = "FILE#TESTCASE")]
-    mock: Option<String>,
-    /// Lift AWS's quotas (payload size, number of events)
-    #[arg(long)]
-    no_quotas: bool,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -117,10 +77,8 @@ its stderr is the cause. What it writes to stderr also counts as a heartbeat.
   env = { STAGE = \"dev\" }             # added to PATH, HOME and LANG
   error = \"Resize.Failed\"             # of a failure that names no error itself
 
-arn:aws:states:::debian:shell.run, in AWS's form arn:aws:states:REGION:ACCOUNT:activity:debian-shell-run, has the \
-parameters Command (a list) or Script (for /bin/sh -e), Stdin, Env and Cwd. Its result is ExitCode, Stdout (parsed \
-when it is JSON) and Stderr. Its errors are Shell.NonZeroExit (the cause is the result as JSON), Shell.Killed, \
-Shell.StartFailed and Shell.InvalidParameters.
+Resources such as arn:aws:states:::debian:shell.run are actions of this program: `stepfn actions` lists them, `stepfn \
+plan` tells what they would change.
 
 Every process that a task starts ends with the task.";
 
@@ -131,7 +89,6 @@ enum Time {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
-    let quotas = if arguments.no_quotas { Quotas::Off } else { Quotas::Aws };
     let query = match &arguments.query {
         Some(query) => Some(
             Query::parse(query)
@@ -139,29 +96,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         ),
         None => None,
     };
-    let source = Source::read(&arguments.file)?;
-    let definition = match source.compile(substitutions(arguments)?, false) {
-        Ok(definition) => Arc::new(definition),
-        Err((_, findings)) => {
-            error::tell(&findings);
-            return Err(CliError::usage(format!("`{}` is not a valid definition", source.path)));
-        }
-    };
+    let (source, definition) = arguments.launch.compile()?;
+    let configuration = arguments.launch.configuration.load()?;
+    let actions = configuration::actions(&configuration);
+    let rollback = configuration.rollback_on_failure;
+    let site = Arc::new(arguments.launch.site(configuration, actions));
     let options = Options {
         skip_time: arguments.time == Time::Skip,
-        site: Arc::new(Site {
-            mappings: mappings(arguments)?,
-            actions: crate::worker::action::ActionSite::default(),
-            nursery: Arc::new(Nursery::default()),
-            region: Arc::from(REGION),
-            account: Arc::from(ACCOUNT),
-            has_callbacks: false,
-            sfn: std::sync::OnceLock::new(),
-            lambda_endpoint: None,
-        }),
-        mocks: mocks(arguments, &definition)?,
+        site: Arc::clone(&site),
+        mocks: arguments.launch.mocks(&definition)?,
     };
-    let start = start(arguments, quotas)?;
+    let start = arguments.launch.start()?;
     let history = match &arguments.history {
         Some(path) => {
             refuse_overwriting(arguments, path)?;
@@ -180,7 +125,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let (status, signal) = outcome?;
     let code = match status {
         Status::Succeeded(output) if signal.is_none() => print_output(&output, query.as_ref())?,
-        status => print_failure(&status, signal, &source, &definition, &view),
+        status => {
+            let code = print_failure(&status, signal, &source, &definition, &view);
+            undo::after_failure(&site, rollback)?;
+            code
+        }
     };
     // What the execution did is worth more than its history, so it has been told first.
     match kept.map_err(CliError::internal) {
@@ -202,12 +151,14 @@ fn refuse_overwriting(arguments: &Arguments, history: &Path) -> Result<(), CliEr
     let Some(written) = identity(history) else {
         return Ok(());
     };
-    let mock = arguments.mock.as_deref().and_then(|mock| mock.rsplit_once('#'));
+    let configuration_file = arguments.launch.configuration.file();
+    let mock = arguments.launch.mock.as_deref().and_then(|mock| mock.rsplit_once('#'));
     let read = [
-        ("definition", Some(arguments.file.as_path())),
-        ("input", arguments.input.strip_prefix('@').map(Path::new)),
-        ("file of values", arguments.values.as_deref()),
-        ("mapping file", arguments.map.as_deref()),
+        ("definition", Some(arguments.launch.file.as_path())),
+        ("input", arguments.launch.input.strip_prefix('@').map(Path::new)),
+        ("file of values", arguments.launch.values.as_deref()),
+        ("mapping file", arguments.launch.configuration.map.as_deref()),
+        ("configuration", configuration_file.as_deref()),
         ("mock file", mock.map(|(path, _)| Path::new(path))),
     ];
     for (what, path) in read {
@@ -315,150 +266,6 @@ fn ignores_hangup() -> bool {
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0);
     mask & 1 == 1
-}
-
-fn start(arguments: &Arguments, quotas: Quotas) -> Result<Start, CliError> {
-    let input = input(&arguments.input, quotas)?;
-    let seed = arguments.seed.unwrap_or_else(fresh_seed);
-    let name = match &arguments.name {
-        Some(name) if is_name(name) => name.clone(),
-        Some(name) => {
-            return Err(
-                CliError::usage(format!("`{}` cannot name an execution", printable(name)))
-                    .hint("a name has 1 to 80 letters, digits, `-` or `_`"),
-            );
-        }
-        // The execution draws from the seed, too: its name must not repeat there.
-        None => Entropy::new(!seed).uuid(),
-    };
-    let machine = source::machine_name(&arguments.file);
-    Ok(Start {
-        execution_arn: Arc::from(format!("arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}")),
-        name: Arc::from(name),
-        state_machine_arn: Arc::from(format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}")),
-        state_machine_name: Arc::from(machine),
-        role_arn: Arc::from(format!("arn:aws:iam::{ACCOUNT}:role/stepfn")),
-        input,
-        seed,
-        quotas,
-        token_key: TokenKey::from_seed(seed),
-        wait_scale: 1.0,
-        version_arn: None,
-        alias_arn: None,
-        express: false,
-        synchronous: false,
-        block: BlockId(0),
-    })
-}
-
-fn input(argument: &str, quotas: Quotas) -> Result<Payload, CliError> {
-    let text = source::read_argument(argument)?;
-    // Some editors put a byte order mark before the text.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let (what, hint) = match argument.strip_prefix('@') {
-        Some(path) => (format!("the input `{path}`"), None),
-        None if argument == "-" => ("the input from stdin".to_owned(), None),
-        None => (
-            "the input".to_owned(),
-            Some("give the JSON itself, `@FILE` to read a file, or `-` to read stdin"),
-        ),
-    };
-    if quotas == Quotas::Aws && text.len() > PAYLOAD_BYTES_MAX {
-        let message = format!("{what} has {} bytes, more than {PAYLOAD_BYTES_MAX}", text.len());
-        return Err(CliError::usage(message).hint("--no-quotas lifts AWS's limit"));
-    }
-    Payload::parse(text).map_err(|error| {
-        let error = if text.trim_ascii().is_empty() {
-            CliError::usage(format!("{what} is empty, which is not JSON"))
-        } else {
-            CliError::usage(format!("{what} is not JSON: {error}"))
-        };
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
-}
-
-fn fresh_seed() -> u64 {
-    use std::hash::BuildHasher;
-    use std::hash::RandomState;
-    RandomState::new().hash_one(std::process::id())
-}
-
-fn substitutions(arguments: &Arguments) -> Result<BTreeMap<String, String>, CliError> {
-    let mut values = match &arguments.values {
-        Some(path) => substitutions_from(&source::read_text(path)?).map_err(|finding| {
-            let place = finding
-                .span
-                .map(|at| format!(" at line {} column {}", at.line, at.column));
-            CliError::usage(format!(
-                "failed to read the values of `{}`: {}{}",
-                path.display(),
-                finding.message,
-                place.unwrap_or_default()
-            ))
-        })?,
-        None => BTreeMap::new(),
-    };
-    for pair in &arguments.substitute {
-        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            return Err(
-                CliError::usage(format!("`{pair}` does not name a value")).hint("write --substitute Name=value")
-            );
-        };
-        values.insert(name.to_owned(), value.to_owned());
-    }
-    Ok(values)
-}
-
-fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
-    let Some(path) = &arguments.map else {
-        return Ok(Mappings::default());
-    };
-    let text = source::read_text(path)?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    Mappings::parse(&text, directory).map_err(|error| {
-        CliError::usage(format!("failed to read the mappings of `{}`:\n{error}", path.display()))
-            .hint("`stepfn run --help` shows an example")
-    })
-}
-
-fn mocks(arguments: &Arguments, definition: &Definition) -> Result<Option<MockTasks>, CliError> {
-    let Some(mock) = &arguments.mock else {
-        return Ok(None);
-    };
-    let Some((path, case)) = mock.rsplit_once('#') else {
-        return Err(CliError::usage(format!("`{mock}` names no test case")).hint("write --mock FILE#TestCase"));
-    };
-    let wrong = |error: &MockConfigError| CliError::usage(format!("failed to read the mocks of `{path}`: {error}"));
-    let config = MockConfig::parse(&source::read_text(Path::new(path))?).map_err(|error| wrong(&error))?;
-    let machine = source::machine_name(&arguments.file);
-    let found = match config.test_case(Some(&machine), case) {
-        // A file with a single machine may call it as it likes.
-        Err(MockConfigError::UnknownMachine(_)) => config.test_case(None, case),
-        found => found,
-    };
-    let mocks = found.map_err(|error| {
-        let cases: Vec<String> = config.test_cases().map(|(_, case)| format!("`{case}`")).collect();
-        match error {
-            MockConfigError::UnknownCase { .. } if !cases.is_empty() => {
-                wrong(&error).hint(format!("the file has {}", cases.join(", ")))
-            }
-            _ => wrong(&error),
-        }
-    })?;
-    // The Task that was meant would be done for real.
-    let is_task = |name: &str| {
-        let state = definition.states.iter().find(|state| &*state.name == name);
-        state.is_some_and(|state| matches!(state.kind, StateKind::Task(_)))
-    };
-    if let Some(name) = mocks.state_names().find(|name| !is_task(name)) {
-        return Err(CliError::usage(format!(
-            "`{mock}` mocks the state `{name}`, but no Task of the definition has this name"
-        )));
-    }
-    Ok(Some(mocks))
 }
 
 fn history_error(path: &Path, error: &std::io::Error) -> String {

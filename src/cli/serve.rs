@@ -1,6 +1,5 @@
 //! `stepfn serve`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -18,6 +17,9 @@ use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
 use crate::api::Api;
+use crate::cli::configuration;
+use crate::cli::configuration::ConfigurationArguments;
+use crate::cli::configuration::buckets;
 use crate::cli::error::CliError;
 use crate::cli::source;
 use crate::engine::answers::of_mock_file;
@@ -31,8 +33,10 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::worker::Site;
+use crate::worker::action::ActionSite;
+use crate::worker::action::checkpoint::Checkpoints;
+use crate::worker::configuration::Configuration;
 use crate::worker::lambda_endpoint::LambdaEndpoint;
-use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
 /// How long a stopping server waits for the requests that run.
@@ -64,9 +68,8 @@ pub(crate) struct Arguments {
     /// Delete executions this many days after their end
     #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     retention_days: u32,
-    /// Bind resources to local commands (TOML)
-    #[arg(long, value_name = "FILE")]
-    map: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
     /// The mock file for executions that are started with `stateMachineArn#TestCase`
     #[arg(long, value_name = "FILE", env = "SFN_MOCK_CONFIG")]
     mock: Option<PathBuf>,
@@ -164,10 +167,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         true => Arc::new(MemoryStore::default()),
         false => Arc::new(SqliteStore::open(&arguments.data).map_err(|error| CliError::usage(error.to_string()))?),
     };
+    let configuration = arguments.configuration.load()?;
+    let mut directories = configuration.buckets.clone();
+    directories.extend(buckets(&arguments.buckets)?);
     let options = HostOptions {
         site: Arc::new(Site {
-            mappings: mappings(arguments)?,
-            actions: crate::worker::action::ActionSite::default(),
+            actions: actions(arguments, &configuration),
+            mappings: configuration.mappings,
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
@@ -179,7 +185,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         answering: mocks(arguments)?.map(of_mock_file),
         skip_time: false,
         logs: logs(arguments)?,
-        buckets: Arc::new(DirectoryBuckets::new(buckets(arguments)?)),
+        buckets: Arc::new(DirectoryBuckets::new(directories)),
         wait_scale: arguments.wait_time_scale,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -253,6 +259,21 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     }
 }
 
+/// Makes what actions share: with a store, a task that is issued again finds what it kept.
+fn actions(arguments: &Arguments, configuration: &Configuration) -> ActionSite {
+    let site = configuration::actions(configuration);
+    if arguments.ephemeral {
+        return site;
+    }
+    let directory = configuration.checkpoints.clone();
+    ActionSite {
+        checkpoints: Some(Checkpoints::durable(
+            directory.unwrap_or_else(|| arguments.data.join("checkpoints")),
+        )),
+        ..site
+    }
+}
+
 fn logs(arguments: &Arguments) -> Result<Option<Logs>, CliError> {
     let directory = match (&arguments.logs, arguments.ephemeral) {
         (Some(directory), _) => directory.clone(),
@@ -283,34 +304,6 @@ fn listen_unix(path: &Path) -> std::io::Result<UnixListener> {
     let listener = UnixListener::bind(path);
     rustix::process::umask(before);
     listener
-}
-
-fn mappings(arguments: &Arguments) -> Result<Mappings, CliError> {
-    let Some(path) = &arguments.map else {
-        return Ok(Mappings::default());
-    };
-    let text = source::read_text(path)?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    Mappings::parse(&text, directory)
-        .map_err(|error| CliError::usage(format!("failed to read the mappings of `{}`:\n{error}", path.display())))
-}
-
-fn buckets(arguments: &Arguments) -> Result<BTreeMap<String, PathBuf>, CliError> {
-    let mut buckets = BTreeMap::new();
-    for text in &arguments.buckets {
-        let wrong = |what: &str| CliError::usage(format!("`--bucket {text}` {what}"));
-        let (name, directory) = text
-            .split_once('=')
-            .filter(|(name, directory)| !name.is_empty() && !directory.is_empty())
-            .ok_or_else(|| wrong("is not NAME=DIRECTORY"))?;
-        if !Path::new(directory).is_dir() {
-            return Err(wrong("names no directory").hint("make it, or correct the path"));
-        }
-        if buckets.insert(name.to_owned(), PathBuf::from(directory)).is_some() {
-            return Err(wrong("names a bucket that has a directory already"));
-        }
-    }
-    Ok(buckets)
 }
 
 fn mocks(arguments: &Arguments) -> Result<Option<MockConfig>, CliError> {

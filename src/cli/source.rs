@@ -5,14 +5,20 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::asl::definition::Definition;
+use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load::Format;
 use crate::asl::load::Options;
+use crate::asl::load::find_within;
 use crate::cli::error::CliError;
 use crate::cli::excerpt;
 use crate::model::quota::DEFINITION_BYTES_MAX;
+use crate::worker::action::check;
 
 /// Longest text that is read, definitions aside: an endless file must not fill the memory.
 const TEXT_BYTES_MAX: usize = 256 << 20;
+
+/// The code of what no action takes.
+const INVALID_ACTION: &str = "INVALID_ACTION";
 
 /// A definition's text, and where it is from.
 #[derive(Debug)]
@@ -52,6 +58,34 @@ impl Source {
         };
         crate::asl::load::compile(&self.text, &options)
             .map_err(|findings| (findings.len(), excerpt::render(&self.path, &self.text, &findings)))
+    }
+}
+
+impl Source {
+    /// Checks the tasks that are actions of this machine; renders what is wrong with them.
+    pub(crate) fn check_actions(&self, definition: &Definition) -> (usize, String) {
+        let findings: Vec<Diagnostic> = check::definition(definition)
+            .into_iter()
+            .filter_map(|(id, problem)| {
+                let state = definition.state(id);
+                let place = find_within(&self.text, self.format, state.span, &problem.pointer);
+                if place.is_some_and(|place| place.has_placeholder) {
+                    // What it will be is not known yet.
+                    return None;
+                }
+                Some(Diagnostic {
+                    code: INVALID_ACTION,
+                    message: problem.message.trim_end_matches('.').to_owned(),
+                    location: Some(format!("{}{}", state.name, problem.pointer)),
+                    span: Some(place.map_or(state.span, |place| place.span)),
+                })
+            })
+            .collect();
+        let text = match findings.as_slice() {
+            [] => String::new(),
+            findings => excerpt::render(&self.path, &self.text, findings),
+        };
+        (findings.len(), text)
     }
 }
 

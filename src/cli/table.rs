@@ -52,6 +52,14 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<Vec<String>> {
     rows.iter().map(padded).collect()
 }
 
+/// Lays rows out as lines.
+pub(crate) fn lines(rows: &[Vec<String>]) -> String {
+    let lines = columns(rows)
+        .into_iter()
+        .map(|row| row.join("  ").trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
 /// Returns a time of the API as people read it, in UTC.
 pub(crate) fn date(value: Option<&Value>) -> String {
     let Some(at) = timestamp(value) else {

@@ -10,7 +10,7 @@ use crate::cli::source::Source;
 /// Check definitions as AWS would when a state machine is created
 ///
 /// Prints every finding with its code, its place in the definition and the line of the file. Placeholders like
-/// `${Name}` need no value here.
+/// `${Name}` need no value here. The parameters of this machine's own actions are checked, too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The definitions: JSON, or YAML by the extension `.yaml` or `.yml`
@@ -45,7 +45,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
                 continue;
             }
         };
-        if let Err((count, text)) = source.compile(BTreeMap::new(), true) {
+        let (count, text) = match source.compile(BTreeMap::new(), true) {
+            Ok(definition) => source.check_actions(&definition),
+            Err(found) => found,
+        };
+        if count > 0 {
             error::tell(&text);
             n_findings += count;
             n_invalid += 1;

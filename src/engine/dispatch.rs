@@ -128,6 +128,7 @@ impl Host {
             }
             self.child_ended(&after.record);
             self.mourn(&after.record);
+            self.roll_back(&after.record);
             return;
         }
         if let Some(at) = after.deadline {

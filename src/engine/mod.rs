@@ -15,6 +15,7 @@ pub mod observer;
 pub mod redrive;
 pub mod registry;
 mod retention;
+mod rollback;
 pub mod run;
 pub mod serve;
 pub mod start;

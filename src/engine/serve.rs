@@ -62,6 +62,7 @@ impl Host {
         tokio::spawn(async move { host.wake().await });
         let host = Arc::clone(self);
         tokio::task::spawn_blocking(move || host.resume());
+        tokio::spawn(Arc::clone(self).resume_rollbacks());
         let host = Arc::clone(self);
         tokio::spawn(async move {
             for arn in host.registry.deleting() {

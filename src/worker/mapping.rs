@@ -58,7 +58,14 @@ impl Mappings {
     /// # Errors
     /// The text is not a mapping file.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, MappingError> {
-        let mut list = toml::from_str::<File>(text)?.mapping;
+        Self::new(toml::from_str::<File>(text)?.mapping, directory)
+    }
+
+    /// Makes mappings of a file in `directory`.
+    ///
+    /// # Errors
+    /// A mapping cannot be used.
+    pub fn new(mut list: Vec<Mapping>, directory: &Path) -> Result<Self, MappingError> {
         for mapping in &mut list {
             if mapping.command.first().is_none_or(String::is_empty) {
                 return Err(MappingError::EmptyCommand(mapping.resource.clone()));
@@ -79,6 +86,16 @@ impl Mappings {
             });
         }
         Ok(Self { list })
+    }
+
+    /// Returns all, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.list.iter()
+    }
+
+    /// Adds others behind these.
+    pub fn extend(&mut self, others: Self) {
+        self.list.extend(others.list);
     }
 
     /// Returns the first mapping that matches one of the names.

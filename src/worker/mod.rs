@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod command;
+pub mod configuration;
 pub mod glob;
 pub mod lambda_endpoint;
 pub mod mapping;
@@ -282,6 +283,17 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
     let Some(worker) = WORKERS.iter().find(|worker| (worker.matches)(&job)) else {
         return;
     };
+    if job.site.actions.planned.is_some() && worker.name != "debian" {
+        // `States.ALL` must not catch it: the way on would be made up.
+        let sentence = format!(
+            "What `{}` gives is not known before it is done. Mock the state `{}` to plan what follows.",
+            job.resource.arn, job.task.state_name
+        );
+        let error = StatesError::new("States.Runtime", sentence);
+        reports.event(EventKind::TaskFailed { task, error });
+        let _ = reports.sender.send(Message::Over { execution, task });
+        return;
+    }
     reports.started(worker.name);
     let waits_for_token = job.resource.pattern == Pattern::WaitForTaskToken && job.site.has_callbacks;
     let submits_itself = worker.name == "step-functions";

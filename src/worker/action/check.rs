@@ -4,7 +4,14 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::asl::definition::Definition;
+use crate::asl::definition::QueryLanguage;
+use crate::asl::definition::StateKind;
+use crate::model::id::StateId;
 use crate::query::template::Sketch;
+use crate::query::template::Template;
+use crate::worker::action;
+use crate::worker::action::Named;
 use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Parameter;
@@ -24,7 +31,7 @@ pub struct Problem {
 /// # Errors
 /// All that is wrong, in the order of the parameters.
 pub fn value(facts: &Facts, parameters: &Value) -> Result<(), Vec<Problem>> {
-    sketch(facts, &Sketch::Known(parameters))
+    Checker::new(facts.name).check(facts, &Sketch::Known(parameters))
 }
 
 /// Checks what is known of the parameters before a task starts.
@@ -32,27 +39,39 @@ pub fn value(facts: &Facts, parameters: &Value) -> Result<(), Vec<Problem>> {
 /// # Errors
 /// All that is wrong whatever the rest turns out to be.
 pub fn sketch(facts: &Facts, parameters: &Sketch<'_>) -> Result<(), Vec<Problem>> {
-    let mut checker = Checker {
-        who: facts.name,
-        problems: Vec::new(),
-    };
-    if let Some(members) = checker.record(facts.parameters, parameters, "") {
-        for group in facts.one_of {
-            let given: Vec<&str> = members.iter().copied().filter(|name| group.contains(name)).collect();
-            match given.as_slice() {
-                [_] => {}
-                [] => checker.tell("", format!("{} needs {}.", facts.name, names(group, "or"))),
-                [..] => checker.tell(
-                    "",
-                    format!("{} takes only one of {}.", facts.name, names(&given, "and")),
-                ),
+    Checker::new(facts.name).check(facts, parameters)
+}
+
+/// Checks the tasks of a definition that name actions. Returns what is wrong by state; pointers begin at the state.
+pub fn definition(definition: &Definition) -> Vec<(StateId, Problem)> {
+    let mut found = Vec::new();
+    for (number, state) in definition.states.iter().enumerate() {
+        let StateKind::Task(task) = &state.kind else { continue };
+        let problems = match action::named(&task.resource.arn) {
+            Named::Other => Vec::new(),
+            Named::Unknown(name) => vec![Problem {
+                pointer: "/Resource".to_owned(),
+                message: format!("There is no action `{name}`. `stepfn actions` lists them."),
+            }],
+            Named::Action(action) => {
+                let template = state.parameters.as_ref();
+                let sketch = template.map_or(Sketch::Unknown, Template::sketch);
+                let field = match state.language {
+                    QueryLanguage::JsonPath => "Parameters",
+                    QueryLanguage::JsonAta => "Arguments",
+                };
+                let problems = self::sketch(action.facts(), &sketch).err().unwrap_or_default();
+                let problems = problems.into_iter().map(|problem| Problem {
+                    pointer: format!("/{field}{}", problem.pointer),
+                    ..problem
+                });
+                problems.collect()
             }
-        }
+        };
+        let id = StateId(u32::try_from(number).unwrap_or(u32::MAX));
+        found.extend(problems.into_iter().map(|problem| (id, problem)));
     }
-    match checker.problems.is_empty() {
-        true => Ok(()),
-        false => Err(checker.problems),
-    }
+    found
 }
 
 /// Writes names for a sentence: `A`, `B` and `C`.
@@ -99,6 +118,33 @@ fn shape<'a>(sketch: &Sketch<'a>) -> Shape<'a> {
 }
 
 impl Checker {
+    fn new(who: &'static str) -> Self {
+        Self {
+            who,
+            problems: Vec::new(),
+        }
+    }
+
+    fn check(mut self, facts: &Facts, parameters: &Sketch<'_>) -> Result<(), Vec<Problem>> {
+        if let Some(members) = self.record(facts.parameters, parameters, "") {
+            for group in facts.one_of {
+                let given: Vec<&str> = members.iter().copied().filter(|name| group.contains(name)).collect();
+                match given.as_slice() {
+                    [_] => {}
+                    [] => self.tell("", format!("{} needs {}.", facts.name, names(group, "or"))),
+                    [..] => self.tell(
+                        "",
+                        format!("{} takes only one of {}.", facts.name, names(&given, "and")),
+                    ),
+                }
+            }
+        }
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.problems),
+        }
+    }
+
     fn tell(&mut self, pointer: &str, message: String) {
         self.problems.push(Problem {
             pointer: pointer.to_owned(),
@@ -183,10 +229,7 @@ impl Checker {
             }
             (Kind::Or(left, right), _) => {
                 let attempt = |kind: Kind| {
-                    let mut checker = Self {
-                        who: self.who,
-                        problems: Vec::new(),
-                    };
+                    let mut checker = Self::new(self.who);
                     checker.kind(kind, sketch, pointer);
                     checker.problems
                 };

@@ -151,6 +151,8 @@ pub struct ActionSite {
     pub planned: Option<Mutex<Vec<Planned>>>,
     /// Which actions may run.
     pub allowed: Allowed,
+    /// A server undoes what a failed execution changed.
+    pub rollback_on_failure: bool,
 }
 
 /// What one task would do.

@@ -1,0 +1,147 @@
+//! The configuration file `stepfn.toml`: who does which task, which directories stand for buckets, what is allowed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::worker::action::ACTIONS;
+use crate::worker::action::Allowed;
+use crate::worker::glob;
+use crate::worker::mapping::Mapping;
+use crate::worker::mapping::MappingError;
+use crate::worker::mapping::Mappings;
+
+/// A configuration. Every path in it is complete.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// `[[mapping]]`: which resources local commands stand for.
+    pub mappings: Mappings,
+    /// `[buckets]`: the directories that stand for S3 buckets.
+    pub buckets: BTreeMap<String, PathBuf>,
+    /// `[actions]`: which of this machine's actions may run.
+    pub allowed: Allowed,
+    /// `[checkpoints] directory`: where actions keep what undoing needs.
+    pub checkpoints: Option<PathBuf>,
+    /// `[checkpoints] rollback_on_failure`: whether a failed execution's changes are undone.
+    pub rollback_on_failure: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    mapping: Vec<Mapping>,
+    #[serde(default)]
+    buckets: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    actions: Actions,
+    #[serde(default)]
+    checkpoints: CheckpointTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Actions {
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckpointTable {
+    directory: Option<PathBuf>,
+    #[serde(default)]
+    rollback_on_failure: bool,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// Not TOML, or an unknown or missing key.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// A mapping that nothing can be done with.
+    #[error("{0}")]
+    Mapping(#[from] MappingError),
+    /// A pattern that allows or denies nothing.
+    #[error("`{0}` in `[actions]` matches no action; `stepfn actions` lists them")]
+    UnknownAction(String),
+    /// A bucket without a name.
+    #[error("a name in `[buckets]` is empty")]
+    EmptyBucketName,
+}
+
+impl Configuration {
+    /// Reads a file's text; `directory` is where the file stands, and where its relative paths begin.
+    ///
+    /// # Errors
+    /// The text is no configuration.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, ConfigurationError> {
+        let file: File = toml::from_str(text)?;
+        for pattern in file.actions.allow.iter().chain(&file.actions.deny) {
+            if !ACTIONS.iter().any(|action| glob::matches(pattern, action.facts().name)) {
+                return Err(ConfigurationError::UnknownAction(pattern.clone()));
+            }
+        }
+        if file.buckets.contains_key("") {
+            return Err(ConfigurationError::EmptyBucketName);
+        }
+        let complete = |path: PathBuf| directory.join(path);
+        Ok(Self {
+            mappings: Mappings::new(file.mapping, directory)?,
+            buckets: file
+                .buckets
+                .into_iter()
+                .map(|(name, path)| (name, complete(path)))
+                .collect(),
+            allowed: Allowed {
+                allow: file.actions.allow,
+                deny: file.actions.deny,
+            },
+            checkpoints: file.checkpoints.directory.map(complete),
+            rollback_on_failure: file.checkpoints.rollback_on_failure,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_begin_where_the_file_stands() {
+        let configuration = Configuration::parse(
+            "[buckets]\ndata = 'files'\nother = '/srv'\n[checkpoints]\ndirectory = 'cp'\nrollback_on_failure = true\n\
+             [actions]\nallow = ['shell.*', 'undo']\n[[mapping]]\nresource = '*'\ncommand = ['x']\n",
+            Path::new("/d"),
+        )
+        .unwrap();
+        assert_eq!(configuration.buckets["data"], Path::new("/d/files"));
+        assert_eq!(configuration.buckets["other"], Path::new("/srv"));
+        assert_eq!(configuration.checkpoints.as_deref(), Some(Path::new("/d/cp")));
+        assert!(configuration.rollback_on_failure && configuration.allowed.has("undo"));
+        assert!(configuration.mappings.find(&["a".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, expected) in [
+            ("[bucket]\n", "unknown field `bucket`"),
+            (
+                "[actions]\nallow = ['apk.*']",
+                "`apk.*` in `[actions]` matches no action",
+            ),
+            ("[actions]\nallowed = []", "line 2, column 1"),
+            ("[buckets]\n'' = 'x'", "is empty"),
+            ("[[mapping]]\nresource = 'a'\ncommand = []", "is empty"),
+            ("[checkpoints]\nrollback_on_failure = 1", "line 2, column 23"),
+        ] {
+            let error = Configuration::parse(text, Path::new("/")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
