@@ -262,3 +262,91 @@ fn every_commit_is_synced_and_many_share_a_sync() {
         CLIENTS * EACH
     );
 }
+
+/// Starts a server whose clock is what the file `clock` says, such as `+2h`; the time since its start stays real.
+fn serve_with_clock(scratch: &Scratch) -> Server {
+    let mut command = scratch.command(&SERVE);
+    command
+        .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
+        .env("FAKETIME_TIMESTAMP_FILE", scratch.0.join("clock"))
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Server::start(command).unwrap()
+}
+
+fn history_times(client: &mut Client, execution: &Value) -> Vec<f64> {
+    let request = json!({ "executionArn": execution["executionArn"] });
+    let history = client.must("GetExecutionHistory", &request);
+    let events = history["events"].as_array().unwrap();
+    events.iter().map(|event| event["timestamp"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn the_systems_clock_may_jump() {
+    let scratch = Scratch::new("clock");
+    scratch.write("clock", "+0");
+    let server = serve_with_clock(&scratch);
+    let mut client = server.client();
+    let wait = |seconds: u32| json!({ "S": { "Type": "Wait", "Seconds": seconds, "End": true } });
+    let long = create(&mut client, "Long", &wait(3600));
+    let short = create(&mut client, "Short", &wait(1));
+    let waiting = client.must("StartExecution", &json!({ "stateMachineArn": long }));
+    // Forwards: what is due by the new time happens.
+    scratch.write("clock", "+2h");
+    let forward = client.must("StartExecution", &json!({ "stateMachineArn": short }));
+    wait_for_all(&mut client, &long);
+    wait_for_all(&mut client, &short);
+    let times = history_times(&mut client, &waiting);
+    assert!(7000.0 < times[times.len() - 1] - times[0], "{times:?}");
+    // Backwards: time goes on from where it was.
+    scratch.write("clock", "-1d");
+    let back = client.must("StartExecution", &json!({ "stateMachineArn": short }));
+    wait_for_all(&mut client, &short);
+    let (forward, back) = (history_times(&mut client, &forward), history_times(&mut client, &back));
+    assert!(forward.is_sorted() && back.is_sorted() && forward[0] <= back[0], "{forward:?} {back:?}");
+    assert!(back[back.len() - 1] - back[0] < 60.0, "{back:?}");
+    // A new process begins a day earlier, and works all the same.
+    drop(server);
+    let server = serve_with_clock(&scratch);
+    let mut client = server.client();
+    client.must("StartExecution", &json!({ "stateMachineArn": short }));
+    wait_for_all(&mut client, &short);
+    drop(server);
+    let check = scratch.run(&["store", "check", "data"]);
+    assert!(check.status.success(), "{check:?}");
+}
+
+#[test]
+fn a_server_without_free_descriptors_waits_for_some() {
+    let scratch = Scratch::new("descriptors");
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_stepfn");
+    command
+        .args(["-c", &format!("ulimit -n 64; exec {program} {}", SERVE.join(" "))])
+        .current_dir(&scratch.0);
+    let server = Server::start(command).unwrap();
+    let mut client = server.client();
+    let machine = create(&mut client, "M", &json!({ "S": { "Type": "Task", "Resource": SHELL, "End": true } }));
+    // More than it can take, and fewer than the kernel queues for it.
+    let connections: Vec<_> = (0..100)
+        .map(|_| std::net::TcpStream::connect(&server.address).unwrap())
+        .collect();
+    let start = json!({ "stateMachineArn": machine, "input": "{\"Command\": [\"true\"]}" });
+    // It goes on for those who are connected; what it cannot open then, it says.
+    let starved = client.must("StartExecution", &start);
+    wait_for_all(&mut client, &machine);
+    let described = client.must("DescribeExecution", &json!({ "executionArn": starved["executionArn"] }));
+    match described["status"].as_str() {
+        Some("SUCCEEDED") => {}
+        _ => {
+            let cause = described["cause"].as_str().unwrap_or_default();
+            assert!(cause.contains("Too many open files"), "{described}");
+        }
+    }
+    drop(connections);
+    let mut client = server.client();
+    let fed = client.must("StartExecution", &start);
+    wait_for_all(&mut client, &machine);
+    let described = client.must("DescribeExecution", &json!({ "executionArn": fed["executionArn"] }));
+    assert_eq!(described["status"], "SUCCEEDED", "{described}");
+}

@@ -36,6 +36,8 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Connections that are open at the same time.
 const CONNECTIONS_MAX: usize = 20_000;
+/// The pause before a connection is accepted again when none could be.
+const STARVED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections of one listener until `stop` says so, then waits for the requests that run.
 pub async fn serve<S, F>(api: Arc<Api>, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
@@ -45,6 +47,7 @@ where
 {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
+    let mut is_starved = false;
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&slots).acquire_owned() => slot,
@@ -57,11 +60,19 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok(stream) = stream.inspect_err(|error| tracing::warn!(%error, "A connection cannot be accepted.")) else {
-            // Out of file descriptors, most likely: those that are open must end first.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                if !is_starved {
+                    tracing::warn!(%error, "No connection can be accepted at the moment.");
+                }
+                is_starved = true;
+                // Out of file descriptors, most likely: those that are open must end first.
+                tokio::time::sleep(STARVED_PAUSE).await;
+                continue;
+            }
         };
+        is_starved = false;
         let for_requests = Arc::clone(&api);
         let service = service_fn(move |request| {
             let api = Arc::clone(&for_requests);
