@@ -9,6 +9,7 @@
 //! | 2 | `asl` | text to `Definition`: parse, compile, diagnostics |
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
+//! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
 //! | 5 | `worker` | carries out tasks: mappings, shell, Lambda endpoints |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
@@ -34,5 +35,7 @@ pub mod engine;
 pub mod items;
 #[cfg(feature = "runtime")]
 pub mod store;
+#[cfg(feature = "runtime")]
+pub mod suite;
 #[cfg(feature = "runtime")]
 pub mod worker;

@@ -278,7 +278,10 @@ fn history_times(client: &mut Client, execution: &Value) -> Vec<f64> {
     let request = json!({ "executionArn": execution["executionArn"] });
     let history = client.must("GetExecutionHistory", &request);
     let events = history["events"].as_array().unwrap();
-    events.iter().map(|event| event["timestamp"].as_f64().unwrap()).collect()
+    events
+        .iter()
+        .map(|event| event["timestamp"].as_f64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -303,7 +306,10 @@ fn the_systems_clock_may_jump() {
     let back = client.must("StartExecution", &json!({ "stateMachineArn": short }));
     wait_for_all(&mut client, &short);
     let (forward, back) = (history_times(&mut client, &forward), history_times(&mut client, &back));
-    assert!(forward.is_sorted() && back.is_sorted() && forward[0] <= back[0], "{forward:?} {back:?}");
+    assert!(
+        forward.is_sorted() && back.is_sorted() && forward[0] <= back[0],
+        "{forward:?} {back:?}"
+    );
     assert!(back[back.len() - 1] - back[0] < 60.0, "{back:?}");
     // A new process begins a day earlier, and works all the same.
     drop(server);
@@ -326,7 +332,11 @@ fn a_server_without_free_descriptors_waits_for_some() {
         .current_dir(&scratch.0);
     let server = Server::start(command).unwrap();
     let mut client = server.client();
-    let machine = create(&mut client, "M", &json!({ "S": { "Type": "Task", "Resource": SHELL, "End": true } }));
+    let machine = create(
+        &mut client,
+        "M",
+        &json!({ "S": { "Type": "Task", "Resource": SHELL, "End": true } }),
+    );
     // More than it can take, and fewer than the kernel queues for it.
     let connections: Vec<_> = (0..100)
         .map(|_| std::net::TcpStream::connect(&server.address).unwrap())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Lowest first. A room may name itself and the rooms before it.
 const FLOORS: &[&str] = &[
-    "model", "query", "asl", "kernel", "sim", "store", "items", "worker", "engine", "api", "cli",
+    "model", "query", "asl", "kernel", "sim", "suite", "store", "items", "worker", "engine", "api", "cli",
 ];
 
 /// The rooms without clock, files, threads and chance.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::asl::compile::compile_tree;
 use crate::asl::definition::Definition;
 use crate::asl::diagnostic::Diagnostic;
@@ -94,6 +96,51 @@ pub fn find_within(text: &str, format: Format, state: Span, pointer: &str) -> Op
         has_placeholder: matches!(node.kind, Kind::Placeholder(_))
             || node.text().is_some_and(|text| text.contains("${")),
     })
+}
+
+/// A text read as values that know where they stand.
+#[derive(Clone, Debug)]
+pub struct Tree(Node);
+
+impl Tree {
+    /// Reads JSON or YAML.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn read(text: &str, format: Format) -> Result<Self, Diagnostic> {
+        parse(text, format).map(Self)
+    }
+
+    /// Where it stands.
+    pub fn span(&self) -> Span {
+        self.0.span
+    }
+
+    /// Returns the value.
+    pub fn value(&self) -> Value {
+        self.0.to_value()
+    }
+
+    /// Returns the members of an object, in order.
+    pub fn members(&self) -> Option<Vec<(&str, Self)>> {
+        match &self.0.kind {
+            Kind::Object(members) => Some(
+                members
+                    .iter()
+                    .map(|member| (member.key.as_str(), Self(member.value.clone())))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Returns the members of a list.
+    pub fn elements(&self) -> Option<Vec<Self>> {
+        match &self.0.kind {
+            Kind::Array(elements) => Some(elements.iter().cloned().map(Self).collect()),
+            _ => None,
+        }
+    }
 }
 
 fn parse(text: &str, format: Format) -> Result<Node, Diagnostic> {

@@ -17,7 +17,6 @@ mod logs;
 mod places;
 mod plan;
 mod ps;
-mod query;
 mod run;
 mod serve;
 mod show;
@@ -26,6 +25,7 @@ mod start;
 mod stop;
 mod store;
 mod table;
+mod test;
 mod tree;
 mod undo;
 mod validate;
@@ -64,6 +64,7 @@ enum Command {
     Start(start::Arguments),
     Stop(stop::Arguments),
     Store(store::Arguments),
+    Test(test::Arguments),
     Undo(undo::Arguments),
     Validate(validate::Arguments),
 }
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Start(arguments) => start::run(&arguments),
         Command::Stop(arguments) => stop::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Undo(arguments) => undo::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
     });

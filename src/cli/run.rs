@@ -20,7 +20,6 @@ use crate::cli::error::CliError;
 use crate::cli::error::printable;
 use crate::cli::history::HistoryFile;
 use crate::cli::launch::Launch;
-use crate::cli::query::Query;
 use crate::cli::source::Source;
 use crate::cli::undo;
 use crate::cli::view::View;
@@ -31,6 +30,7 @@ use crate::kernel::event::Start;
 use crate::kernel::event::Status;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
+use crate::suite::rfc9535::Query;
 use crate::worker::nursery::Nursery;
 
 /// How long the execution may take to hear that it is to stop: one that never waits does not listen.

@@ -12,6 +12,7 @@ use crate::kernel::context::Extra;
 use crate::kernel::context::with_env;
 use crate::kernel::core::Cx;
 use crate::kernel::event::Status;
+use crate::kernel::event::Way;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
@@ -155,7 +156,10 @@ impl Cx<'_> {
     pub(super) fn complete(&mut self, frame: FrameId, completion: &Completion) {
         let transition = self.state(frame).transition;
         match self.process(frame, completion) {
-            Ok((output, assigned)) => self.leave(frame, output, assigned, transition),
+            Ok((output, assigned)) => {
+                self.out.took(self.core.frame(frame).state, Way::Next);
+                self.leave(frame, output, assigned, transition);
+            }
             Err(failure) => {
                 if let Some(succeeded) = completion.succeeded {
                     self.core.frame_mut(frame).cursor = succeeded;

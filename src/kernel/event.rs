@@ -392,6 +392,23 @@ pub trait Outbox {
     fn command(&mut self, command: Command);
     /// Takes a history event.
     fn history(&mut self, event: HistoryEvent);
+    /// Is told which way a state took: what coverage counts.
+    fn took(&mut self, _state: StateId, _way: Way) {}
+}
+
+/// A way out of a state, or back into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// The catcher of that index, from 0.
+    Catch(usize),
+    /// `Default` of a Choice.
+    Default,
+    /// `Next`, or the end of the block.
+    Next,
+    /// The retrier of that index, from 0.
+    Retry(usize),
+    /// The Choice rule of that index, from 0.
+    Rule(usize),
 }
 
 /// A refused event. Nothing changed.

@@ -9,6 +9,7 @@ use crate::kernel::context::Extra;
 use crate::kernel::core::Cx;
 use crate::kernel::data_flow;
 use crate::kernel::event::Status;
+use crate::kernel::event::Way;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
 use crate::kernel::retry;
@@ -107,6 +108,7 @@ impl Cx<'_> {
             };
             if let Decision::Retry { retrier, pause_millis } = decision {
                 self.drop_cut_children(frame);
+                self.out.took(self.core.frame(frame).state, Way::Retry(retrier));
                 self.pause(frame, retrier, pause_millis);
                 return;
             }
@@ -116,8 +118,10 @@ impl Cx<'_> {
                 self.chain(frame, HistoryEventKind::StateFailed { state: state_type });
             }
             if let Decision::Catch { catcher } = decision {
+                let state_id = self.core.frame(frame).state;
                 match self.divert(frame, catcher, &error) {
                     Ok(()) => {
+                        self.out.took(state_id, Way::Catch(catcher));
                         self.core.show_catcher(catcher);
                         return;
                     }

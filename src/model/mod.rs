@@ -7,6 +7,7 @@
 pub mod arn;
 pub mod entropy;
 pub mod execution_record;
+pub mod glob;
 pub mod history_event;
 pub mod id;
 pub mod map_run_record;

@@ -14,6 +14,7 @@ use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
+use crate::kernel::event::Way;
 use crate::kernel::execution::Execution;
 use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
@@ -60,6 +61,8 @@ pub trait Observer {
     fn history(&mut self, event: HistoryEvent);
     /// Sees an event of the execution that the kernel accepted.
     fn journal(&mut self, _event: &Event) {}
+    /// Sees which way a state took, of the execution or of a child.
+    fn took(&mut self, _state: StateId, _way: Way) {}
     /// Sees a history event of a child execution.
     fn child_history(&mut self, _execution_arn: &Arc<str>, _event: HistoryEvent) {}
 }
@@ -535,6 +538,9 @@ impl Outbox for Tray<'_> {
             None => self.observer.history(event),
             Some(arn) => self.observer.child_history(arn, event),
         }
+    }
+    fn took(&mut self, state: StateId, way: Way) {
+        self.observer.took(state, way);
     }
 }
 

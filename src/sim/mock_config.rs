@@ -243,7 +243,7 @@ impl Tasks for MockTasks {
 }
 
 /// Tells whether a resource answers twice: the service accepts the request, somebody gives the result later.
-fn submits(resource: &str) -> bool {
+pub fn submits(resource: &str) -> bool {
     resource.ends_with(".waitForTaskToken") || resource.ends_with(".sync") || resource.ends_with(".sync:2")
 }
 

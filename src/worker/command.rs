@@ -77,7 +77,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     let Some(mapping) = job.site.mappings.find(&names(job)) else {
         return Err(StatesError::default());
     };
-    let names_resource = crate::worker::glob::matches(&mapping.resource, &job.resource.arn);
+    let names_resource = crate::model::glob::matches(&mapping.resource, &job.resource.arn);
     let invoked = invoked_function(job).is_some() && !names_resource;
     let stdin = if invoked {
         match job.task.input.value().get("Payload") {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::model::glob;
 use crate::worker::action::ACTIONS;
 use crate::worker::action::Allowed;
-use crate::worker::glob;
 use crate::worker::mapping::Mapping;
 use crate::worker::mapping::MappingError;
 use crate::worker::mapping::Mappings;

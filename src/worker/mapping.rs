@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::worker::glob;
+use crate::model::glob;
 
 /// All mappings, in order; the first that matches counts.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,6 @@
 pub mod action;
 pub mod command;
 pub mod configuration;
-pub mod glob;
 pub mod lambda_endpoint;
 pub mod mapping;
 pub mod nursery;

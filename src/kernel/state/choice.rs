@@ -16,6 +16,7 @@ use crate::asl::definition::Transition;
 use crate::kernel::context::Extra;
 use crate::kernel::context::with_env;
 use crate::kernel::core::Cx;
+use crate::kernel::event::Way;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::model::payload::Payload;
@@ -67,6 +68,8 @@ impl Cx<'_> {
             _ => self.apply_path(frame, &state.output_path, &effective)?,
         };
         self.check_size(frame, &raw, &output)?;
+        self.out
+            .took(self.core.frame(frame).state, chosen.map_or(Way::Default, Way::Rule));
         self.leave(frame, output, assigned, Transition::Next(next));
         Ok(())
     }

@@ -199,7 +199,7 @@ impl Allowed {
         let is_in = |patterns: &[String]| {
             patterns
                 .iter()
-                .any(|pattern| crate::worker::glob::matches(pattern, name))
+                .any(|pattern| crate::model::glob::matches(pattern, name))
         };
         !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
     }

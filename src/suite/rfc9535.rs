@@ -1,4 +1,4 @@
-//! `--query`: RFC 9535 applied to the output.
+//! RFC 9535 JSONPath: of `--query`, and of what a test expects.
 
 use jsonpath_rust::parser::model::JpQuery;
 use jsonpath_rust::parser::model::Segment;
@@ -9,10 +9,14 @@ use serde_json::Value;
 
 /// A query that is known to be well-formed.
 #[derive(Debug)]
-pub(crate) struct Query(JpQuery);
+pub struct Query(JpQuery);
 
 impl Query {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a line.
+    pub fn parse(text: &str) -> Result<Self, String> {
         parse_json_path(text)
             .map(Self)
             .map_err(|error| shorten(&error.to_string()))
@@ -20,7 +24,10 @@ impl Query {
 
     /// Returns the value of a query that names one place (`null` when nothing is there), or the list of all
     /// values of one that names many.
-    pub(crate) fn apply(&self, value: &Value) -> Result<Value, String> {
+    ///
+    /// # Errors
+    /// It cannot be applied.
+    pub fn apply(&self, value: &Value) -> Result<Value, String> {
         let found = js_path_process(&self.0, value).map_err(|error| error.to_string())?;
         let mut values = found.into_iter().map(|found| found.val().clone());
         Ok(if self.names_one_place() {

@@ -1,0 +1,242 @@
+//! `stepfn test`.
+
+mod find;
+mod report;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use regex::Regex;
+
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::error::FAILED;
+use crate::cli::source;
+use crate::cli::table;
+use crate::cli::test::find::Suite;
+use crate::sim::check::print_history;
+use crate::suite::check::check;
+use crate::suite::coverage::Coverage;
+use crate::suite::coverage::Taken;
+use crate::suite::file::Case;
+use crate::suite::run;
+use crate::suite::run::Machine;
+use crate::suite::run::Ran;
+
+/// Test state machines with mocks, on virtual time
+///
+/// A test file `NAME.test.yaml` (or `.json`) stands beside the definition `NAME.asl.json` (or `.yaml`) and lists
+/// cases: input, mocks, what is expected. A `MockConfigFile.json` of Step Functions Local runs as it is. Nothing is done
+/// for real, and a year of waiting takes no time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Test files, or directories to look for them in
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Run only the cases whose `FILE: CASE` matches this regular expression
+    #[arg(long, value_name = "REGEX")]
+    filter: Option<String>,
+    /// Write the histories that cases name, instead of comparing them
+    #[arg(long)]
+    update: bool,
+    /// The seed of cases that name none
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print how much of each definition was run, and what was not
+    #[arg(long)]
+    coverage: bool,
+    /// Fail when fewer than so many percent of the transitions of a definition were run
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    fail_under: Option<u8>,
+    /// Write a report in JUnit's form
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the coverage in LCOV's form
+    #[arg(long, value_name = "FILE")]
+    lcov: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print failures only
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The result of one case.
+#[derive(Debug)]
+struct Outcome<'a> {
+    suite: &'a Suite,
+    case: &'a Case,
+    ran: Ran,
+    failures: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
+    let filter = match &arguments.filter {
+        Some(filter) => Some(
+            Regex::new(filter)
+                .map_err(|error| CliError::usage(format!("`{filter}` is not a regular expression: {error}")))?,
+        ),
+        None => None,
+    };
+    let mut is_broken = false;
+    let mut suites = Vec::new();
+    for path in find::test_files(&arguments.paths)? {
+        match find::suite(&path) {
+            Ok(suite) => suites.push(suite),
+            Err(error) => {
+                // One bad file does not hide the others' results.
+                error.print();
+                is_broken = true;
+            }
+        }
+    }
+    let chosen: Vec<(&Suite, usize)> = suites
+        .iter()
+        .flat_map(|suite| (0..suite.cases.len()).map(move |case| (suite, case)))
+        .filter(|(suite, case)| {
+            let name = format!("{}: {}", suite.path.display(), suite.cases[*case].case.name);
+            filter.as_ref().is_none_or(|filter| filter.is_match(&name))
+        })
+        .collect();
+    if chosen.is_empty() && !is_broken {
+        return Err(
+            CliError::usage("there is no case to run").hint("a test file is called NAME.test.yaml or NAME.test.json")
+        );
+    }
+    let outcomes = run_all(arguments, &chosen);
+    let coverages = coverages(&outcomes);
+    let text = match arguments.json {
+        true => report::json(&outcomes, &coverages),
+        false => report::human(arguments, &outcomes, &coverages),
+    };
+    table::print(&text)?;
+    if let Some(path) = &arguments.junit {
+        write(path, &report::junit(&outcomes))?;
+    }
+    if let Some(path) = &arguments.lcov {
+        write(path, &report::lcov(&coverages))?;
+    }
+    let mut has_failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
+    if let Some(percent) = arguments.fail_under {
+        for (machine, coverage) in coverages.values() {
+            let (covered, all) = coverage.transitions();
+            if covered * 100 < all * usize::from(percent) {
+                has_failed = true;
+                error::tell(&format!(
+                    "error: {covered} of {all} transitions of `{}` were run, fewer than {percent} %\n",
+                    machine.path.display()
+                ));
+            }
+        }
+    }
+    Ok(match (is_broken, has_failed) {
+        (true, _) => error::USAGE,
+        (false, true) => FAILED,
+        (false, false) => 0,
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text)
+        .map_err(|error| CliError::usage(format!("failed to write `{}`: {error}", path.display())))
+}
+
+/// Runs the cases on all cores; the outcomes come in the order of the cases.
+fn run_all<'a>(arguments: &Arguments, chosen: &[(&'a Suite, usize)]) -> Vec<Outcome<'a>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(chosen.len()));
+    let n_threads = std::thread::available_parallelism()
+        .map_or(1, NonZeroUsize::get)
+        .min(chosen.len());
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((suite, case)) = chosen.get(n) else { break };
+                    let outcome = run_one(arguments, suite, *case);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((n, outcome));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn run_one<'a>(arguments: &Arguments, suite: &'a Suite, number: usize) -> Outcome<'a> {
+    let find::Planned { case, config, any_end } = &suite.cases[number];
+    let ran = run::run(&suite.machine, case, config.clone(), arguments.seed);
+    let mut failures = match any_end {
+        false => check(&case.expected, &ran),
+        true => find::holes(&ran),
+    };
+    if let Some(name) = &case.expected.history {
+        let path = suite.path.with_file_name(name);
+        failures.extend(compare_history(arguments, &path, &print_history(&ran.history)));
+    }
+    Outcome {
+        suite,
+        case,
+        ran,
+        failures,
+    }
+}
+
+fn compare_history(arguments: &Arguments, path: &Path, found: &str) -> Option<String> {
+    let shown = path.display();
+    if arguments.update {
+        return std::fs::write(path, found)
+            .err()
+            .map(|error| format!("The history cannot be written to `{shown}`: {error}."));
+    }
+    let kept = match source::read_text(path) {
+        Ok(kept) => kept,
+        Err(_) => return Some(format!("There is no history `{shown}` yet; --update writes it.")),
+    };
+    let mut lines = kept.lines();
+    let mut number = 0;
+    for line in found.lines() {
+        number += 1;
+        match lines.next() {
+            Some(kept) if kept == line => {}
+            kept => {
+                let kept = kept.unwrap_or("no more");
+                return Some(format!(
+                    "Line {number} of `{shown}` is `{kept}`, but now it is `{line}`."
+                ));
+            }
+        }
+    }
+    let kept = lines.next()?;
+    Some(format!(
+        "Line {} of `{shown}` is `{kept}`, but now there is no more.",
+        number + 1
+    ))
+}
+
+/// The coverage of each definition, by its path.
+type Coverages<'a> = BTreeMap<&'a Path, (&'a Machine, Coverage)>;
+
+fn coverages<'a>(outcomes: &[Outcome<'a>]) -> Coverages<'a> {
+    let mut taken: BTreeMap<&Path, (&Machine, Taken)> = BTreeMap::new();
+    for outcome in outcomes {
+        let machine = &outcome.suite.machine;
+        let entry = taken
+            .entry(&machine.path)
+            .or_insert_with(|| (machine, Taken::default()));
+        entry.1.add(&outcome.ran.taken);
+    }
+    taken
+        .into_iter()
+        .map(|(path, (machine, taken))| (path, (machine, Coverage::of(&machine.definition, &taken))))
+        .collect()
+}

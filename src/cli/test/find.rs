@@ -1,0 +1,268 @@
+//! Finds test files, and what belongs to each.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::asl::definition::Definition;
+use crate::asl::definition::StateKind;
+use crate::asl::load::Format;
+use crate::asl::substitution_file::substitutions_from;
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::source;
+use crate::cli::source::Source;
+use crate::sim::mock_config::MockConfig;
+use crate::sim::mock_config::MockConfigError;
+use crate::sim::mock_config::MockTasks;
+use crate::suite::file;
+use crate::suite::file::Case;
+use crate::suite::file::TestFile;
+use crate::suite::run::Machine;
+use crate::suite::run::Ran;
+
+/// How the test files of a directory end.
+const ENDINGS: &[&str] = &[".test.yaml", ".test.yml", ".test.json"];
+/// The mock configuration file of Step Functions Local.
+const MOCK_CONFIG: &str = "MockConfigFile.json";
+/// Directories below one another, at most.
+const DEPTH_MAX: usize = 64;
+
+/// A test file with all that belongs to it.
+#[derive(Debug)]
+pub(super) struct Suite {
+    pub(super) path: PathBuf,
+    pub(super) machine: Machine,
+    pub(super) cases: Vec<Planned>,
+}
+
+/// A case with its mocks.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) case: Case,
+    pub(super) config: Option<MockTasks>,
+    /// Any end will do, as long as no mock is missing.
+    pub(super) any_end: bool,
+}
+
+/// Returns the test files that the arguments name, each once, directories searched in the order of names.
+pub(super) fn test_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            search(path, &mut files)?;
+        } else {
+            files.push(path.clone());
+        }
+    }
+    let mut seen = BTreeSet::new();
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    Ok(files)
+}
+
+fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+    let mut open = vec![(directory.to_owned(), 0)];
+    while let Some((directory, depth)) = open.pop() {
+        let failed = |error| CliError::usage(format!("failed to read `{}`: {error}", directory.display()));
+        let entries = std::fs::read_dir(&directory).map_err(failed)?;
+        let mut names: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed)?;
+        names.sort_by_key(std::fs::DirEntry::file_name);
+        let mut inner = Vec::new();
+        for entry in names {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // A link to a directory may lead round in a circle.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if depth < DEPTH_MAX && !name.starts_with('.') && name != "node_modules" && name != "target" {
+                    inner.push((entry.path(), depth + 1));
+                }
+            } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) || name == MOCK_CONFIG {
+                files.push(entry.path());
+            }
+        }
+        open.extend(inner.into_iter().rev());
+    }
+    Ok(())
+}
+
+/// Reads a test file, its definition and its mocks.
+pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
+    let text = source::read_text(path)?;
+    if path.file_name().is_some_and(|name| name == MOCK_CONFIG) {
+        return of_mock_config(path, &text);
+    }
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let format = if is_json { Format::Json } else { Format::Yaml };
+    let wrong = |message: String| CliError::usage(format!("`{}`: {message}", path.display()));
+    let mut file = file::parse(&text, format).map_err(|problem| wrong(problem.to_string()))?;
+    let definition = match &file.definition {
+        Some(name) => path.with_file_name(name),
+        None => beside(path).ok_or_else(|| wrong("there is no definition of the same name beside it".to_owned()))?,
+    };
+    let machine = machine(&definition, &substitutions(path, &file)?, file.express)?;
+    let config = match &file.mock_config {
+        Some(name) => Some(read_mock_config(&path.with_file_name(name))?),
+        None => None,
+    };
+    let mut cases = Vec::new();
+    for case in std::mem::take(&mut file.cases) {
+        for name in case.mocks.names() {
+            refuse_stranger(&machine.definition, name)
+                .map_err(|message| wrong(format!("in the case `{}` {message}", case.name)))?;
+        }
+        let config = match (&config, &case.mock_case) {
+            (Some(config), Some(name)) => {
+                Some(mock_tasks(config, &machine.name, name).map_err(|error| wrong(error.to_string()))?)
+            }
+            _ => None,
+        };
+        cases.push(Planned {
+            case,
+            config,
+            any_end: false,
+        });
+    }
+    Ok(Suite {
+        path: path.to_owned(),
+        machine,
+        cases,
+    })
+}
+
+fn mock_tasks(config: &MockConfig, machine: &str, case: &str) -> Result<MockTasks, MockConfigError> {
+    match config.test_case(Some(machine), case) {
+        // A file with a single machine may call it as it likes.
+        Err(MockConfigError::UnknownMachine(_)) => config.test_case(None, case),
+        found => found,
+    }
+}
+
+/// A mock for what is no Task would never be asked: the name is mistyped.
+fn refuse_stranger(definition: &Definition, name: &str) -> Result<(), String> {
+    if name.contains([':', '*']) {
+        return Ok(());
+    }
+    let state = definition.states.iter().find(|state| &*state.name == name);
+    match state.map(|state| matches!(state.kind, StateKind::Task(_))) {
+        Some(true) => Ok(()),
+        Some(false) => Err(format!("the state `{name}` is mocked, which is no Task")),
+        None => Err(format!("`{name}` is mocked, which is neither a state nor a resource")),
+    }
+}
+
+/// Returns the definition beside a test file.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))?;
+    definition_named(path, stem)
+}
+
+fn definition_named(path: &Path, stem: &str) -> Option<PathBuf> {
+    let endings = [".asl.json", ".asl.yaml", ".asl.yml", ".json", ".yaml", ".yml"];
+    let places = endings
+        .iter()
+        .map(|ending| path.with_file_name(format!("{stem}{ending}")));
+    places.into_iter().find(|place| place.is_file())
+}
+
+fn substitutions(path: &Path, file: &TestFile) -> Result<BTreeMap<String, String>, CliError> {
+    let mut values = match &file.values {
+        Some(name) => {
+            let path = path.with_file_name(name);
+            substitutions_from(&source::read_text(&path)?).map_err(|finding| {
+                CliError::usage(format!(
+                    "failed to read the values of `{}`: {}",
+                    path.display(),
+                    finding.message
+                ))
+            })?
+        }
+        None => BTreeMap::new(),
+    };
+    values.extend(file.substitutions.clone());
+    Ok(values)
+}
+
+fn machine(path: &Path, substitutions: &BTreeMap<String, String>, express: bool) -> Result<Machine, CliError> {
+    let source = Source {
+        express,
+        ..Source::read(path)?
+    };
+    match source.compile(substitutions.clone(), false) {
+        Ok(definition) => Ok(Machine {
+            name: source::machine_name(path),
+            path: path.to_owned(),
+            definition: Arc::new(definition),
+            express,
+        }),
+        Err((_, findings)) => {
+            error::tell(&findings);
+            Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
+        }
+    }
+}
+
+fn read_mock_config(path: &Path) -> Result<MockConfig, CliError> {
+    MockConfig::parse(&source::read_text(path)?)
+        .map_err(|error| CliError::usage(format!("failed to read the mocks of `{}`: {error}", path.display())))
+}
+
+/// Every test case of a mock configuration file of one machine, started with `input.json` beside it, else with `{}`.
+fn of_mock_config(path: &Path, text: &str) -> Result<Suite, CliError> {
+    let wrong = |message: String| CliError::usage(format!("`{}`: {message}", path.display()));
+    let config = MockConfig::parse(text).map_err(|error| wrong(error.to_string()))?;
+    let machines: BTreeSet<&str> = config.test_cases().map(|(machine, _)| machine).collect();
+    let mut found = machines
+        .iter()
+        .filter_map(|name| Some((*name, definition_named(path, name)?)));
+    let Some((name, definition)) = found.next() else {
+        return Err(wrong("there is no definition `MACHINE.asl.json` beside it".to_owned()));
+    };
+    if 1 < machines.len() {
+        return Err(wrong(
+            "it has several state machines: write a test file with `mock_config` for each".to_owned(),
+        ));
+    }
+    let input = match source::read_text(&path.with_file_name("input.json")) {
+        Ok(text) => text,
+        Err(_) => "{}".to_owned(),
+    };
+    let source = serde_json::json!({ "mock_config": MOCK_CONFIG, "tests": config.test_cases().map(|(_, case)| {
+        serde_json::json!({ "name": case, "mock_case": case })
+    }).collect::<Vec<_>>() });
+    let file = file::parse(&source.to_string(), Format::Json).map_err(|problem| wrong(problem.to_string()))?;
+    let input = crate::model::payload::Payload::parse(&input)
+        .map_err(|error| wrong(format!("`input.json` beside it is not JSON: {error}")))?;
+    let mut cases = Vec::new();
+    for case in file.cases {
+        let tasks = config
+            .test_case(Some(name), &case.name)
+            .map_err(|error| wrong(error.to_string()))?;
+        cases.push(Planned {
+            case: Case {
+                input: input.clone(),
+                ..case
+            },
+            config: Some(tasks),
+            any_end: true,
+        });
+    }
+    Ok(Suite {
+        path: path.to_owned(),
+        machine: machine(&definition, &BTreeMap::new(), false)?,
+        cases,
+    })
+}
+
+/// Returns what is wrong with a case that may end as it likes: a mock is missing, or it does not end.
+pub(super) fn holes(ran: &Ran) -> Vec<String> {
+    match (ran.error(), ran.status_name()) {
+        (Some(error), _) if error.name.as_deref() == Some("States.Runtime") => {
+            vec![error.cause.clone().unwrap_or_default()]
+        }
+        (_, "RUNNING") => vec!["It does not end.".to_owned()],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,203 @@
+//! What `stepfn test` tells: people, JUnit, LCOV, JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::cli::error::printable;
+use crate::cli::test::Arguments;
+use crate::cli::test::Coverages;
+use crate::cli::test::Outcome;
+use crate::suite::check::seconds;
+use crate::suite::coverage::Coverage;
+
+/// For people.
+pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let (path, name) = (outcome.suite.path.display(), printable(&outcome.case.name));
+        if outcome.failures.is_empty() {
+            if !arguments.quiet {
+                let n_states = outcome.ran.visited.len();
+                let took = seconds(outcome.ran.elapsed_millis);
+                let _ = writeln!(text, "ok    {path}: {name} ({n_states} states, {took} s)");
+            }
+            continue;
+        }
+        let line = outcome.case.place.line;
+        let _ = writeln!(text, "FAIL  {path}:{line}: {name}");
+        for failure in &outcome.failures {
+            let _ = writeln!(text, "      {}", printable(failure));
+        }
+    }
+    if arguments.coverage {
+        for (machine, coverage) in coverages.values() {
+            let _ = writeln!(text, "\n{}", machine.path.display());
+            for (what, covered) in kinds(coverage) {
+                if let (covered, all @ 1..) = covered {
+                    let _ = writeln!(
+                        text,
+                        "  {what:12} {covered:>4} of {all:<4} {:>3} %",
+                        covered * 100 / all
+                    );
+                }
+            }
+            for missing in coverage.missing() {
+                let _ = writeln!(text, "  not run: {missing}");
+            }
+        }
+    }
+    let n_failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty()).count();
+    let _ = writeln!(text, "\n{} passed, {n_failed} failed", outcomes.len() - n_failed);
+    text
+}
+
+fn kinds(coverage: &Coverage) -> [(&'static str, (usize, usize)); 5] {
+    [
+        ("states", coverage.states()),
+        ("transitions", coverage.transitions()),
+        ("choice rules", coverage.rules()),
+        ("retriers", coverage.retriers()),
+        ("catchers", coverage.catchers()),
+    ]
+}
+
+/// For programs.
+pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> String {
+    let cases: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| {
+            json!({
+                "file": outcome.suite.path.display().to_string(),
+                "line": outcome.case.place.line,
+                "name": outcome.case.name,
+                "passed": outcome.failures.is_empty(),
+                "failures": outcome.failures,
+                "status": outcome.ran.status_name(),
+                "visited": outcome.ran.visited,
+                "virtualSeconds": outcome.ran.elapsed_millis as f64 / 1000.0,
+            })
+        })
+        .collect();
+    let coverages: Vec<_> = coverages
+        .values()
+        .map(|(machine, coverage)| {
+            let kinds = kinds(coverage)
+                .map(|(what, (covered, all))| (what.replace(' ', "_"), json!({ "covered": covered, "all": all })));
+            json!({
+                "definition": machine.path.display().to_string(),
+                "coverage": serde_json::Map::from_iter(kinds),
+                "missing": coverage.missing(),
+            })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "cases": cases, "definitions": coverages }))
+}
+
+/// JUnit's XML: a suite per test file.
+pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
+    let mut suites: BTreeMap<String, Vec<&Outcome<'_>>> = BTreeMap::new();
+    for outcome in outcomes {
+        suites
+            .entry(outcome.suite.path.display().to_string())
+            .or_default()
+            .push(outcome);
+    }
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    for (path, outcomes) in suites {
+        let n_failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty()).count();
+        let _ = writeln!(
+            text,
+            "  <testsuite name=\"{0}\" tests=\"{1}\" failures=\"{n_failed}\" errors=\"0\" skipped=\"0\">",
+            escape(&path),
+            outcomes.len()
+        );
+        for outcome in outcomes {
+            let _ = write!(
+                text,
+                "    <testcase name=\"{}\" classname=\"{}\" file=\"{}\" line=\"{}\" time=\"0\"",
+                escape(&outcome.case.name),
+                escape(&outcome.suite.machine.name),
+                escape(&path),
+                outcome.case.place.line
+            );
+            match outcome.failures.first() {
+                None => text.push_str("/>\n"),
+                Some(first) => {
+                    let _ = write!(
+                        text,
+                        ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+                        escape(first),
+                        escape(&outcome.failures.join("\n"))
+                    );
+                }
+            }
+        }
+        text.push_str("  </testsuite>\n");
+    }
+    text.push_str("</testsuites>\n");
+    text
+}
+
+/// Escapes a text for XML 1.0, which has no place for most control characters.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' => escaped.push_str("&#10;"),
+            '\t' => escaped.push_str("&#9;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// LCOV: a line per state, a branch per way out of it.
+pub(super) fn lcov(coverages: &Coverages<'_>) -> String {
+    let mut text = String::new();
+    for (machine, coverage) in coverages.values() {
+        let _ = writeln!(text, "TN:\nSF:{}", machine.path.display());
+        let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut n_branches = BTreeMap::new();
+        for point in &coverage.points {
+            let line = machine.definition.state(point.state).span.line;
+            match point.way {
+                None => *lines.entry(line).or_default() += point.count,
+                Some(_) => {
+                    let number: &mut usize = n_branches.entry(point.state).or_default();
+                    let entered = coverage
+                        .points
+                        .iter()
+                        .any(|other| other.state == point.state && other.way.is_none() && other.count > 0);
+                    // A branch of a line that was never reached has no count.
+                    let count = if entered {
+                        point.count.to_string()
+                    } else {
+                        "-".to_owned()
+                    };
+                    let _ = writeln!(text, "BRDA:{line},{},{number},{count}", point.state.index());
+                    *number += 1;
+                }
+            }
+        }
+        let ways = || coverage.points.iter().filter(|point| point.way.is_some());
+        let _ = writeln!(
+            text,
+            "BRF:{}\nBRH:{}",
+            ways().count(),
+            ways().filter(|point| point.count > 0).count()
+        );
+        for (line, count) in &lines {
+            let _ = writeln!(text, "DA:{line},{count}");
+        }
+        let n_hit = lines.values().filter(|count| **count > 0).count();
+        let _ = writeln!(text, "LF:{}\nLH:{n_hit}\nend_of_record", lines.len());
+    }
+    text
+}

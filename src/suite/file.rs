@@ -1,0 +1,345 @@
+//! The test file: which definition, which mocks, which cases, and what each is to give.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::asl::load::Format;
+use crate::asl::load::Tree;
+use crate::model::payload::Payload;
+use crate::model::span::Span;
+use crate::query::jsonata::expression::Expression;
+use crate::query::jsonata::expression::FieldScope;
+use crate::suite::mock::Mock;
+use crate::suite::mock::Mocks;
+use crate::suite::reader::Members;
+use crate::suite::reader::Problem;
+use crate::suite::reader::count;
+use crate::suite::reader::millis;
+use crate::suite::reader::problem;
+use crate::suite::reader::read;
+use crate::suite::reader::text;
+use crate::suite::reader::texts;
+use crate::suite::rfc9535::Query;
+
+/// A test file.
+#[derive(Debug)]
+pub struct TestFile {
+    /// The definition's path, as written; without it, it is the file beside this one of the same name.
+    pub definition: Option<String>,
+    /// The machine is EXPRESS.
+    pub express: bool,
+    /// Values for `${Name}` placeholders.
+    pub substitutions: BTreeMap<String, String>,
+    /// The file of such values.
+    pub values: Option<String>,
+    /// The mock configuration file of Step Functions Local.
+    pub mock_config: Option<String>,
+    /// The cases, in order.
+    pub cases: Vec<Case>,
+}
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Span,
+    /// The input of the execution.
+    pub input: Payload,
+    /// The seed of all chance.
+    pub seed: Option<u64>,
+    /// The mocks: its own before those of the file.
+    pub mocks: Mocks,
+    /// The test case of the mock configuration file.
+    pub mock_case: Option<String>,
+    /// What it is to give.
+    pub expected: Expected,
+}
+
+/// What a case is to give. What is absent is not looked at; the status always is.
+#[derive(Debug)]
+pub struct Expected {
+    /// `SUCCEEDED` unless it is said otherwise.
+    pub status: String,
+    /// The whole output.
+    pub output: Option<Value>,
+    /// What the output holds at least.
+    pub output_contains: Option<Value>,
+    /// Values at places of the output.
+    pub paths: Vec<(String, Query, Value)>,
+    /// Expressions that must give true.
+    pub holds: Vec<(String, Expression)>,
+    /// The error name.
+    pub error: Option<String>,
+    /// The whole cause.
+    pub cause: Option<String>,
+    /// A part of the cause.
+    pub cause_contains: Option<String>,
+    /// The names of the states that are entered, in order.
+    pub visited: Option<Vec<String>>,
+    /// How often a state's task was tried.
+    pub attempts: BTreeMap<String, u64>,
+    /// What was assigned last to variables.
+    pub variables: BTreeMap<String, Value>,
+    /// The virtual time from start to end, in milliseconds.
+    pub elapsed_millis: Option<u64>,
+    /// The path of the file that holds the history.
+    pub history: Option<String>,
+}
+
+const FILE_MEMBERS: &[&str] = &[
+    "`definition`",
+    "`type`",
+    "`substitutions`",
+    "`values`",
+    "`mock_config`",
+    "`mocks`",
+    "`tests`",
+];
+const CASE_MEMBERS: &[&str] = &["`name`", "`input`", "`seed`", "`mocks`", "`mock_case`", "`expect`"];
+const EXPECTED_MEMBERS: &[&str] = &[
+    "`status`",
+    "`output`",
+    "`output_contains`",
+    "`paths`",
+    "`holds`",
+    "`error`",
+    "`cause`",
+    "`cause_contains`",
+    "`visited`",
+    "`attempts`",
+    "`variables`",
+    "`elapsed_seconds`",
+    "`history`",
+];
+const STATUSES: &[&str] = &["SUCCEEDED", "FAILED", "TIMED_OUT", "RUNNING"];
+
+/// Reads a test file.
+///
+/// # Errors
+/// The first thing that is not understood.
+pub fn parse(source: &str, format: Format) -> Result<TestFile, Problem> {
+    let tree = read(source, format)?;
+    let mut file = Members::of(&tree, "a test file")?;
+    let optional = |value: Option<Tree>, what: &str| value.map(|value| text(&value, what)).transpose();
+    let definition = optional(file.take("definition"), "`definition`")?;
+    let express = match file.take("type") {
+        None => false,
+        Some(value) => match text(&value, "`type`")?.as_str() {
+            "STANDARD" => false,
+            "EXPRESS" => true,
+            _ => return Err(problem(&value, "`type` must be STANDARD or EXPRESS")),
+        },
+    };
+    let mut substitutions = BTreeMap::new();
+    if let Some(value) = file.take("substitutions") {
+        for (name, value) in Members::of(&value, "`substitutions`")?.rest() {
+            substitutions.insert(name.to_owned(), text(&value, "a substitution")?);
+        }
+    }
+    let values = optional(file.take("values"), "`values`")?;
+    let mock_config = optional(file.take("mock_config"), "`mock_config`")?;
+    let of_all = file.take("mocks");
+    let tests = file.need("tests")?;
+    file.end(FILE_MEMBERS)?;
+    let Some(elements) = tests.elements().filter(|elements| !elements.is_empty()) else {
+        return Err(problem(&tests, "`tests` must be a list with at least one case"));
+    };
+    let mut cases: Vec<Case> = Vec::with_capacity(elements.len());
+    for element in elements {
+        let case = case(&element, of_all.as_ref(), mock_config.is_some())?;
+        if cases.iter().any(|other| other.name == case.name) {
+            return Err(problem(&element, format!("there are two cases named `{}`", case.name)));
+        }
+        cases.push(case);
+    }
+    Ok(TestFile {
+        definition,
+        express,
+        substitutions,
+        values,
+        mock_config,
+        cases,
+    })
+}
+
+fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Problem> {
+    let mut members = Members::of(tree, "a case")?;
+    let name = text(&members.need("name")?, "`name`")?;
+    let input = members
+        .take("input")
+        .map_or(Value::Object(serde_json::Map::new()), |input| input.value());
+    let seed = members.take("seed").map(|seed| count(&seed, "`seed`")).transpose()?;
+    let mut mocks = Mocks::default();
+    for tree in [members.take("mocks").as_ref(), of_all].into_iter().flatten() {
+        for (name, value) in Members::of(tree, "`mocks`")?.rest() {
+            mocks.add(name, Mock::read(&value)?);
+        }
+    }
+    let mock_case = match members.take("mock_case") {
+        Some(value) if !has_config => {
+            return Err(problem(&value, "`mock_case` needs the file's `mock_config`"));
+        }
+        value => value.map(|value| text(&value, "`mock_case`")).transpose()?,
+    };
+    let expected = expected(members.take("expect").as_ref())?;
+    members.end(CASE_MEMBERS)?;
+    Ok(Case {
+        name,
+        place: tree.span(),
+        input: Payload::new(input),
+        seed,
+        mocks,
+        mock_case,
+        expected,
+    })
+}
+
+fn expected(tree: Option<&Tree>) -> Result<Expected, Problem> {
+    let mut expected = Expected {
+        status: "SUCCEEDED".to_owned(),
+        output: None,
+        output_contains: None,
+        paths: Vec::new(),
+        holds: Vec::new(),
+        error: None,
+        cause: None,
+        cause_contains: None,
+        visited: None,
+        attempts: BTreeMap::new(),
+        variables: BTreeMap::new(),
+        elapsed_millis: None,
+        history: None,
+    };
+    let Some(tree) = tree else {
+        return Ok(expected);
+    };
+    let mut members = Members::of(tree, "`expect`")?;
+    let optional = |value: Option<Tree>, what: &str| value.map(|value| text(&value, what)).transpose();
+    expected.error = optional(members.take("error"), "`error`")?;
+    expected.cause = optional(members.take("cause"), "`cause`")?;
+    expected.cause_contains = optional(members.take("cause_contains"), "`cause_contains`")?;
+    expected.history = optional(members.take("history"), "`history`")?;
+    match members.take("status") {
+        Some(value) => {
+            expected.status = text(&value, "`status`")?;
+            if !STATUSES.contains(&expected.status.as_str()) {
+                return Err(problem(
+                    &value,
+                    format!("`status` must be one of {}", STATUSES.join(", ")),
+                ));
+            }
+        }
+        None if expected.error.is_some() || expected.cause.is_some() || expected.cause_contains.is_some() => {
+            "FAILED".clone_into(&mut expected.status);
+        }
+        None => {}
+    }
+    expected.output = members.take("output").map(|value| value.value());
+    expected.output_contains = members.take("output_contains").map(|value| value.value());
+    if let Some(value) = members.take("paths") {
+        for (path, value) in Members::of(&value, "`paths`")?.rest() {
+            let query = Query::parse(path)
+                .map_err(|error| problem(&value, format!("`{path}` is not an RFC 9535 JSONPath: {error}")))?;
+            expected.paths.push((path.to_owned(), query, value.value()));
+        }
+    }
+    if let Some(value) = members.take("holds") {
+        let list = value.elements().unwrap_or_else(|| vec![value.clone()]);
+        for value in list {
+            expected.holds.push(condition(&value)?);
+        }
+    }
+    expected.visited = members
+        .take("visited")
+        .map(|value| texts(&value, "`visited`"))
+        .transpose()?;
+    if let Some(value) = members.take("attempts") {
+        for (state, value) in Members::of(&value, "`attempts`")?.rest() {
+            expected
+                .attempts
+                .insert(state.to_owned(), count(&value, "a number of attempts")?);
+        }
+    }
+    if let Some(value) = members.take("variables") {
+        for (name, value) in Members::of(&value, "`variables`")?.rest() {
+            expected.variables.insert(name.to_owned(), value.value());
+        }
+    }
+    let elapsed = members.take("elapsed_seconds");
+    expected.elapsed_millis = elapsed.map(|value| millis(&value, "`elapsed_seconds`")).transpose()?;
+    members.end(EXPECTED_MEMBERS)?;
+    Ok(expected)
+}
+
+/// Reads a JSONata expression that is to give true.
+fn condition(value: &Tree) -> Result<(String, Expression), Problem> {
+    let source = text(value, "`holds`")?;
+    if !Expression::is_expression(&source) {
+        return Err(problem(
+            value,
+            "`holds` must be a JSONata expression `{% … %}`, or a list of them",
+        ));
+    }
+    // A Catch sees the error and the input, a Task's Output the result and the input; a case sees all of them in
+    // `$states.input`.
+    match Expression::parse(&source, FieldScope::Input) {
+        Ok(expression) => Ok((source, expression)),
+        Err(errors) => {
+            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+            Err(problem(value, messages.join(" ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_place() {
+        for (source, expected) in [
+            ("[]", "a test file must be an object at line 1 column 1"),
+            ("tests: []", "`tests` must be a list with at least one case"),
+            ("test: []", "a test file needs `tests`"),
+            ("tests: [{name: a}]\nmock: {}", "a test file has no member `mock`"),
+            ("tests:\n- input: 1", "a case needs `name` at line 2"),
+            ("tests:\n- name: a\n  expects: {}", "a case has no member `expects`"),
+            ("tests:\n- name: a\n- name: a", "two cases named `a` at line 3"),
+            (
+                "tests:\n- name: a\n  expect: {outputs: 1}",
+                "`expect` has no member `outputs`",
+            ),
+            ("tests:\n- name: a\n  expect: {status: DONE}", "`status` must be one of"),
+            (
+                "tests:\n- name: a\n  expect: {paths: {'$[': 1}}",
+                "is not an RFC 9535 JSONPath",
+            ),
+            (
+                "tests:\n- name: a\n  expect: {holds: 'x'}",
+                "must be a JSONata expression",
+            ),
+            ("tests:\n- name: a\n  mock_case: b", "needs the file's `mock_config`"),
+            (
+                "tests:\n- name: a\n  mocks: {T: {result: 1, error: E}}",
+                "takes only one of",
+            ),
+            ("tests:\n- name: a\n  mocks: {T: []}", "at least one answer"),
+            (
+                "tests:\n- name: a\n  mocks: {T: {after: -1, result: 1}}",
+                "must be a number of seconds",
+            ),
+        ] {
+            let told = parse(source, Format::Yaml).unwrap_err().to_string();
+            assert!(told.contains(expected), "{source}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_expected_means_a_failure() {
+        let file = parse("tests:\n- name: a\n  expect: {error: E}", Format::Yaml).unwrap();
+        assert_eq!(file.cases[0].expected.status, "FAILED");
+    }
+}

@@ -1,0 +1,314 @@
+//! Answers in the place of tasks.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::asl::load::Tree;
+use crate::kernel::event::EventKind;
+use crate::kernel::event::StartTask;
+use crate::model::entropy::Entropy;
+use crate::model::glob;
+use crate::model::payload::Payload;
+use crate::model::states_error::StatesError;
+use crate::query::env::Context;
+use crate::query::env::Env;
+use crate::query::env::NoVariables;
+use crate::query::error::QueryError;
+use crate::query::jsonata::expression::Expression;
+use crate::query::jsonata::expression::FieldScope;
+use crate::query::template::Template;
+use crate::sim::driver::Report;
+use crate::sim::driver::Tasks;
+use crate::sim::mock_config::submits;
+use crate::suite::reader::Members;
+use crate::suite::reader::Problem;
+use crate::suite::reader::count;
+use crate::suite::reader::millis;
+use crate::suite::reader::problem;
+use crate::suite::reader::text;
+
+/// The answers of one state or resource.
+#[derive(Clone, Debug)]
+pub struct Mock {
+    answers: Vec<Answer>,
+    /// One answer for every call, instead of a sequence.
+    is_same: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    /// It is for tasks whose input fulfils this, as often as they come.
+    when: Option<Expression>,
+    after_millis: u64,
+    n_heartbeats: u64,
+    end: End,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Error(StatesError),
+    /// It never answers.
+    Nothing,
+    Result(Template),
+}
+
+const MEMBERS: &[&str] = &[
+    "`result`",
+    "`error`",
+    "`cause`",
+    "`never`",
+    "`after`",
+    "`heartbeats`",
+    "`when`",
+];
+
+impl Mock {
+    /// Reads the answers: an object for every call, or a list for one call after another.
+    ///
+    /// # Errors
+    /// What is not understood.
+    pub fn read(tree: &Tree) -> Result<Self, Problem> {
+        match tree.elements() {
+            None => Ok(Self {
+                answers: vec![answer(tree)?],
+                is_same: true,
+            }),
+            Some(elements) if elements.is_empty() => Err(problem(tree, "a mock needs at least one answer")),
+            Some(elements) => Ok(Self {
+                answers: elements.iter().map(answer).collect::<Result<_, _>>()?,
+                is_same: false,
+            }),
+        }
+    }
+}
+
+fn answer(tree: &Tree) -> Result<Answer, Problem> {
+    let mut members = Members::of(tree, "an answer")?;
+    let result = members.take("result");
+    let error = members.take("error");
+    let cause = members.take("cause");
+    let never = members
+        .take("never")
+        .is_some_and(|never| never.value() == Value::Bool(true));
+    let n_ends = usize::from(result.is_some()) + usize::from(error.is_some()) + usize::from(never);
+    if n_ends != 1 {
+        let verb = if n_ends == 0 { "needs" } else { "takes only" };
+        return Err(problem(
+            tree,
+            format!("an answer {verb} one of `result`, `error` and `never: true`"),
+        ));
+    }
+    let end = match (result, error) {
+        (Some(result), _) => {
+            let template = Template::parse_jsonata(&result.value(), FieldScope::Input);
+            End::Result(template.map_err(|errors| {
+                let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                problem(&result, messages.join(" "))
+            })?)
+        }
+        (None, Some(error)) => End::Error(StatesError {
+            name: Some(text(&error, "`error`")?),
+            cause: cause.as_ref().map(|cause| text(cause, "`cause`")).transpose()?,
+        }),
+        (None, None) => End::Nothing,
+    };
+    if let (Some(cause), false) = (&cause, matches!(end, End::Error(_))) {
+        return Err(problem(cause, "`cause` needs `error`"));
+    }
+    let when = match members.take("when") {
+        None => None,
+        Some(value) => {
+            let source = text(&value, "`when`")?;
+            if !Expression::is_expression(&source) {
+                return Err(problem(&value, "`when` must be a JSONata expression `{% … %}`"));
+            }
+            Some(Expression::parse(&source, FieldScope::Input).map_err(|errors| {
+                let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                problem(&value, messages.join(" "))
+            })?)
+        }
+    };
+    let after = members
+        .take("after")
+        .map(|value| millis(&value, "`after`"))
+        .transpose()?;
+    let heartbeats = members.take("heartbeats");
+    let heartbeats = heartbeats.map(|value| count(&value, "`heartbeats`")).transpose()?;
+    members.end(MEMBERS)?;
+    Ok(Answer {
+        when,
+        after_millis: after.unwrap_or(0),
+        n_heartbeats: heartbeats.unwrap_or(0).min(10_000),
+        end,
+    })
+}
+
+/// The mocks of a case, by state name or resource.
+#[derive(Clone, Debug, Default)]
+pub struct Mocks {
+    list: Vec<(String, Mock)>,
+}
+
+impl Mocks {
+    /// Adds a mock behind those that are there: the first that fits counts.
+    pub fn add(&mut self, name: &str, mock: Mock) {
+        self.list.push((name.to_owned(), mock));
+    }
+
+    /// Returns the names of states and resources.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// A case's mocks at work.
+#[derive(Debug)]
+pub struct Answering<'a> {
+    mocks: &'a Mocks,
+    n_calls: BTreeMap<usize, usize>,
+    entropy: RefCell<Entropy>,
+    /// What went wrong with the mocks themselves, in order.
+    pub failures: Vec<String>,
+    /// The names that were used.
+    pub used: BTreeSet<String>,
+}
+
+impl<'a> Answering<'a> {
+    /// Puts mocks to work.
+    pub fn new(mocks: &'a Mocks, seed: u64) -> Self {
+        Self {
+            mocks,
+            n_calls: BTreeMap::new(),
+            entropy: RefCell::new(Entropy::new(seed)),
+            failures: Vec::new(),
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// Finds the answer to a task.
+    fn find(&mut self, task: &StartTask) -> Result<&'a Answer, String> {
+        let is_for = |(name, _): &(String, Mock)| **name == *task.state_name || glob::matches(name, &task.resource_arn);
+        let Some(at) = self.mocks.list.iter().position(is_for) else {
+            return Err(format!(
+                "The state '{}' has no mock, and neither has its resource '{}'.",
+                task.state_name, task.resource_arn
+            ));
+        };
+        let (name, mock) = &self.mocks.list[at];
+        self.used.insert(name.clone());
+        for answer in &mock.answers {
+            if let Some(when) = &answer.when
+                && self.holds(when, &task.input)?
+            {
+                return Ok(answer);
+            }
+        }
+        let mut in_turn = mock.answers.iter().filter(|answer| answer.when.is_none());
+        if mock.is_same
+            && let Some(answer) = in_turn.next()
+        {
+            return Ok(answer);
+        }
+        let n_calls = self.n_calls.entry(at).or_default();
+        let answer = in_turn.nth(*n_calls);
+        *n_calls += 1;
+        answer.ok_or_else(|| {
+            format!(
+                "The mock '{name}' has no answer left for call {n_calls} by the state '{}'.",
+                task.state_name
+            )
+        })
+    }
+
+    fn holds(&self, condition: &Expression, input: &Payload) -> Result<bool, String> {
+        let value = self.with_env(input, |env| condition.evaluate(env, "when"));
+        Ok(value? == Value::Bool(true))
+    }
+
+    fn with_env(
+        &self,
+        input: &Payload,
+        evaluate: impl FnOnce(&Env<'_>) -> Result<Value, QueryError>,
+    ) -> Result<Value, String> {
+        let make = |_| Payload::new(Value::Object(Map::new()));
+        let context = Context::new(&make);
+        evaluate(&Env {
+            input: input.clone(),
+            result: None,
+            error_output: None,
+            variables: &NoVariables,
+            context: &context,
+            entropy: &self.entropy,
+        })
+        .map_err(|error| match error {
+            QueryError::Runtime(text) | QueryError::ReferencePathConflict(text) => text,
+            QueryError::Evaluation { cause, .. } => cause,
+        })
+    }
+
+    fn reports(&mut self, task: &StartTask) -> Result<Vec<Report>, String> {
+        let answer = self.find(task)?;
+        let id = task.task;
+        let at_once = |kind| Report { delay_millis: 0, kind };
+        let mut reports = vec![at_once(EventKind::TaskStarted {
+            task: id,
+            worker_name: None,
+        })];
+        if submits(&task.resource_arn) {
+            let output = Payload::new(Value::Object(Map::new()));
+            reports.push(at_once(EventKind::TaskSubmitted { task: id, output }));
+        }
+        // The heartbeats come evenly before the end.
+        let n_spans = answer.n_heartbeats + 1;
+        let span = answer.after_millis / n_spans;
+        for _ in 0..answer.n_heartbeats {
+            reports.push(Report {
+                delay_millis: span,
+                kind: EventKind::TaskHeartbeat { task: id },
+            });
+        }
+        let kind = match &answer.end {
+            End::Nothing => return Ok(reports),
+            End::Error(error) if error.name.as_deref() == Some("States.Timeout") => EventKind::TaskTimedOut {
+                task: id,
+                error: error.clone(),
+            },
+            End::Error(error) => EventKind::TaskFailed {
+                task: id,
+                error: error.clone(),
+            },
+            End::Result(template) => EventKind::TaskSucceeded {
+                task: id,
+                output: Payload::new(self.with_env(&task.input, |env| template.evaluate(env, "result"))?),
+            },
+        };
+        reports.push(Report {
+            delay_millis: answer.after_millis - span * answer.n_heartbeats,
+            kind,
+        });
+        Ok(reports)
+    }
+}
+
+impl Tasks for Answering<'_> {
+    fn answer(&mut self, task: &StartTask) -> Vec<Report> {
+        match self.reports(task) {
+            Ok(reports) => reports,
+            Err(failure) => {
+                self.failures.push(failure.clone());
+                // No Catch takes it: a hole in the mocks cannot pass for a tested path.
+                vec![Report {
+                    delay_millis: 0,
+                    kind: EventKind::TaskFailed {
+                        task: task.task,
+                        error: StatesError::new("States.Runtime", failure),
+                    },
+                }]
+            }
+        }
+    }
+}
