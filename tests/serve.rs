@@ -362,10 +362,22 @@ fn people_see_and_steer_executions() {
         ["ExecutionStarted", "WaitStateEntered", "ExecutionAborted"],
         "{shown}"
     );
+    // The same call with the same token is done once.
+    for _ in 0..2 {
+        let (code, shown, told) = run(&["redrive", "Waits:e", "--client-token", "t", "--json"]);
+        assert!(code == 0 && shown.contains("redriveDate"), "{shown} {told}");
+    }
+    let (_, shown, _) = run(&["show", "e", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["redriveCount"]),
+        (&json!("RUNNING"), &json!(1))
+    );
     for (arguments, part) in [
         (&["show", "no"][..], "error: there is no execution `no`"),
         (&["start", "no"], "error: there is no state machine `no`"),
         (&["stop", "arn:no"], "error: InvalidArn: "),
+        (&["redrive", "e"], "error: ExecutionNotRedrivable: "),
         (&["start", "Waits", "--input", "{"], "error: InvalidExecutionInput: "),
     ] {
         let (code, _, told) = run(arguments);

@@ -4,6 +4,7 @@
 //! is expected, `report` goes over directories. The format is described in README.md beside this crate.
 #![warn(missing_docs)]
 
+pub mod bucket;
 pub mod calls;
 pub mod case;
 pub mod events;

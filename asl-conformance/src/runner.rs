@@ -24,6 +24,7 @@ use stepfn::sim::driver;
 use stepfn::sim::driver::Tasks;
 use stepfn::sim::mock_config::MockConfig;
 
+use crate::bucket::CaseBuckets;
 use crate::calls;
 use crate::case::Case;
 use crate::events;
@@ -85,12 +86,13 @@ pub fn run_case(case: &Case, options: &Options) -> Verdict {
     }
 }
 
-/// Tells whether all that the case requires is there: with a server, Step Functions itself and activities.
+/// Tells whether all that the case requires is there: with a server, Step Functions itself,
+/// activities and buckets.
 fn is_here(case: &Case, options: &Options) -> bool {
     let has_server = options.server.is_some();
     case.requires
         .iter()
-        .all(|need| has_server && ["activity", "sfn"].contains(&need.as_str()))
+        .all(|need| has_server && ["activity", "s3", "sfn"].contains(&need.as_str()))
 }
 
 /// Runs a case of API calls, each on a server of its own.
@@ -102,7 +104,8 @@ fn run_calls(case: &Case, options: &Options) -> Verdict {
         return Verdict::Skipped(format!("requires {}", case.requires.join(", ")));
     }
     let run = || {
-        let server = server.fresh()?;
+        let buckets = CaseBuckets::of(case)?;
+        let server = server.fresh(buckets.directories())?;
         let difference = calls::run(case, &mut server.client()?);
         server.stop();
         difference
@@ -147,6 +150,13 @@ fn run_execution(case: &Case, options: &Options) -> Result<Difference, String> {
         .ignoring(&unverified.names)
         .exact(!case.is_recorded());
     let ran = match &options.server {
+        Some(server) if case.requires.iter().any(|need| need == "s3") => {
+            let buckets = CaseBuckets::of(case)?;
+            let server = server.fresh(buckets.directories())?;
+            let ran = over_http(case, &server, &text, express);
+            server.stop();
+            ran?
+        }
         Some(server) => over_http(case, server, &text, express)?,
         None => on_the_kernel(case, &text, express, options.replay)?,
     };

@@ -81,23 +81,24 @@ impl Server {
     /// # Errors
     /// The store or the socket cannot be made.
     pub fn start(directory: Option<&Path>) -> Result<Self, String> {
-        Self::with_clock(directory, true)
+        Self::open(directory, true, DirectoryBuckets::default())
     }
 
-    /// Starts another server over a store of the same kind that is empty; time passes there as it does.
+    /// Starts another server with these buckets, over a store of the same kind that is empty; time passes there as
+    /// it does.
     ///
     /// # Errors
     /// The store or the socket cannot be made.
-    pub fn fresh(&self) -> Result<Self, String> {
+    pub fn fresh(&self, buckets: DirectoryBuckets) -> Result<Self, String> {
         let number = self.n_fresh.fetch_add(1, Ordering::Relaxed);
         let directory = self
             .directory
             .as_ref()
             .map(|directory| directory.join(format!("fresh-{number}")));
-        Self::with_clock(directory.as_deref(), false)
+        Self::open(directory.as_deref(), false, buckets)
     }
 
-    fn with_clock(directory: Option<&Path>, skip_time: bool) -> Result<Self, String> {
+    fn open(directory: Option<&Path>, skip_time: bool, buckets: DirectoryBuckets) -> Result<Self, String> {
         let store: Arc<dyn Store> = match directory {
             Some(directory) => Arc::new(SqliteStore::open(directory).map_err(|error| error.to_string())?),
             None => Arc::new(MemoryStore::default()),
@@ -118,7 +119,7 @@ impl Server {
             answering: Some(answering(Arc::clone(&scripts))),
             skip_time,
             logs: None,
-            buckets: Arc::new(DirectoryBuckets::default()),
+            buckets: Arc::new(buckets),
             wait_scale: 1.0,
         };
         let runtime = Runtime::new().map_err(|error| error.to_string())?;

@@ -17,6 +17,7 @@ mod logs;
 mod places;
 mod plan;
 mod ps;
+mod redrive;
 mod run;
 mod serve;
 mod show;
@@ -58,6 +59,7 @@ enum Command {
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
+    Redrive(redrive::Arguments),
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
     Show(show::Arguments),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
+        Command::Redrive(arguments) => redrive::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
