@@ -18,6 +18,7 @@ use rusqlite::Connection;
 use rusqlite::OpenFlags;
 
 use crate::store::StoreError;
+use crate::store::sqlite::recent::Recent;
 use crate::store::sqlite::schema;
 use crate::store::sqlite::write::Batch;
 use crate::store::sqlite::write::write_all;
@@ -39,6 +40,7 @@ pub struct SqliteStore {
     pub(super) queue: Option<mpsc::Sender<Batch>>,
     pub(super) n_queued: Arc<AtomicUsize>,
     pub(super) readers: Mutex<Vec<Connection>>,
+    pub(super) recent: Arc<Recent>,
     writer: Option<JoinHandle<()>>,
     checkpointer: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     // Held as long as the store is open: a second server must not write.
@@ -85,9 +87,11 @@ impl SqliteStore {
         let counter = Arc::clone(&n_queued);
         let wants_restart = Arc::new(AtomicBool::new(false));
         let restart = Arc::clone(&wants_restart);
+        let recent = Arc::<Recent>::default();
+        let shown = Arc::clone(&recent);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_all(connection, &batches, &counter, &restart))
+            .spawn(move || write_all(connection, &batches, &counter, &restart, &shown))
             .map_err(|error| fail("a thread for", &error))?;
         let (stop, stopped) = mpsc::channel();
         let mut log = path.clone().into_os_string();
@@ -102,6 +106,7 @@ impl SqliteStore {
             queue: Some(queue),
             n_queued,
             readers: Mutex::new(Vec::new()),
+            recent,
             writer: Some(writer),
             checkpointer: Some((stop, checkpointer)),
             _lock: lock,

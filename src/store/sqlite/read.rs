@@ -232,6 +232,9 @@ impl Store for SqliteStore {
     }
 
     fn execution(&self, id: ExecutionId) -> Result<Option<Arc<ExecutionRecord>>, StoreError> {
+        if let Some(record) = self.recent.execution(id) {
+            return Ok(Some(record));
+        }
         self.read(|connection| {
             connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM execution WHERE id = ?1"))?
@@ -242,6 +245,9 @@ impl Store for SqliteStore {
     }
 
     fn find(&self, arn: &str) -> Result<Option<Arc<ExecutionRecord>>, StoreError> {
+        if let Some(record) = self.recent.find(arn) {
+            return Ok(Some(record));
+        }
         self.read(|connection| {
             connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM execution WHERE arn = ?1"))?

@@ -10,12 +10,15 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::params;
 
+use crate::model::execution_record::ExecutionId;
+use crate::model::execution_record::ExecutionRecord;
 use crate::store::Done;
 use crate::store::StoreError;
 use crate::store::change::Change;
 use crate::store::change::Transition;
 use crate::store::encode;
 use crate::store::sqlite::open::BUSY_TIME_MAX;
+use crate::store::sqlite::recent::Recent;
 use crate::store::sqlite::schema::VERSIONS_MAX;
 use crate::store::sqlite::schema::chunk_id;
 
@@ -46,6 +49,25 @@ enum Encoded {
         history: String,
         n_events: usize,
     },
+}
+
+impl Encoded {
+    /// Returns whose record changes or goes.
+    fn execution(&self) -> Option<ExecutionId> {
+        match self {
+            Self::Plain(Change::Forget { execution, .. }) => Some(*execution),
+            Self::Plain(_) => None,
+            Self::Transition { transition, .. } => Some(transition.record.id),
+        }
+    }
+
+    /// Returns the record that somebody may ask for soon: not one of a million children that have ended.
+    fn record(&self) -> Option<&Arc<ExecutionRecord>> {
+        match self {
+            Self::Transition { transition, .. } if 0 < transition.record.version => Some(&transition.record),
+            Self::Plain(_) | Self::Transition { .. } => None,
+        }
+    }
 }
 
 impl Batch {
@@ -96,6 +118,7 @@ pub(super) fn write_all(
     queue: &mpsc::Receiver<Batch>,
     n_queued: &AtomicUsize,
     wants_restart: &AtomicBool,
+    recent: &Recent,
 ) {
     let mut stopped: Option<StoreError> = None;
     while let Ok(first) = queue.recv() {
@@ -109,11 +132,16 @@ pub(super) fn write_all(
             group.push(next);
         }
         n_queued.fetch_sub(group.len(), Ordering::Relaxed);
-        if stopped.is_none()
-            && let Err(error) = commit(&mut connection, &group)
-        {
-            tracing::error!(%error, "A commit failed, the store stops.");
-            stopped = Some(StoreError::Stopped(error.to_string().into()));
+        if stopped.is_none() {
+            let changes = || group.iter().flat_map(|batch| &batch.changes);
+            recent.hide(changes().filter_map(Encoded::execution));
+            match commit(&mut connection, &group) {
+                Ok(()) => recent.show(changes().filter_map(Encoded::record)),
+                Err(error) => {
+                    tracing::error!(%error, "A commit failed, the store stops.");
+                    stopped = Some(StoreError::Stopped(error.to_string().into()));
+                }
+            }
         }
         for mut batch in group {
             batch.tell(stopped.clone().map_or(Ok(()), Err));
