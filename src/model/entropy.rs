@@ -31,8 +31,14 @@ impl Entropy {
 
     /// Returns a version 4 UUID as text.
     pub fn uuid(&mut self) -> String {
+        let first = self.next_u64();
+        self.uuid_after(first)
+    }
+
+    /// Draws the second half of a UUID of version 4, whose first half is given; four bits of it are lost.
+    pub fn uuid_after(&mut self, first: u64) -> String {
         let mut bytes = [0u8; 16];
-        bytes[..8].copy_from_slice(&self.next_u64().to_be_bytes());
+        bytes[..8].copy_from_slice(&first.to_be_bytes());
         bytes[8..].copy_from_slice(&self.next_u64().to_be_bytes());
         uuid::Builder::from_random_bytes(bytes)
             .into_uuid()

@@ -195,9 +195,14 @@ impl MapRun {
     }
 
     /// Returns a child's name: drawn, but the same when a command is issued again.
+    ///
+    /// The names of one Map Run come in the order of its children, so that the pages of a store's index are filled one
+    /// after another: a million names in any order would touch a page each.
     pub(in crate::kernel) fn child_name(&self, index: u64) -> Arc<str> {
-        let seed = self.seed ^ index.wrapping_mul(0xd6e8_feb8_6659_fd93);
-        Entropy::new(seed).uuid().into()
+        let mut entropy = Entropy::new(self.seed ^ index.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        // 32 bits of the Map Run, then 28 of the index; the 4 between their parts tell the version of the UUID.
+        let order = ((self.seed >> 32) << 32) | (((index >> 12) & 0xffff) << 16) | (index & 0xfff);
+        entropy.uuid_after(order).into()
     }
 
     /// Notes how a child ended.

@@ -118,7 +118,8 @@ fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<Arc<
     let mut conditions = Vec::new();
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     let (column, key) = match &query.of {
-        ListOf::Machine(arn) => ("machine_arn", arn),
+        // The children of Map Runs have a machine of their own: this names the index.
+        ListOf::Machine(arn) => ("map_run_arn IS NULL AND machine_arn", arn),
         ListOf::MapRun(arn) => ("map_run_arn", arn),
     };
     conditions.push(format!("{column} = ?"));

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The version that this program writes, in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How many bits of a row's number count the transitions of one execution.
 const VERSION_BITS: u32 = 24;
@@ -11,7 +11,8 @@ const VERSION_BITS: u32 = 24;
 pub(super) const VERSIONS_MAX: u64 = (1 << VERSION_BITS) - 1;
 
 /// What leads from one version to the next; entry 0 makes version 1.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE definition (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE resource (
     kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -35,7 +36,18 @@ CREATE TABLE chunk (
     journal TEXT NOT NULL, history TEXT NOT NULL);
 -- The state as a whole, after `version` transitions.
 CREATE TABLE snapshot (execution INTEGER PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL);
-"];
+",
+    "
+-- A list is read from its end, and grows there: SQLite fills the pages of an index that grows at its right edge. The
+-- children of a Map Run are listed by it alone.
+DROP INDEX execution_list;
+DROP INDEX execution_status;
+DROP INDEX execution_map_run;
+CREATE INDEX execution_list ON execution (machine_arn, started, id) WHERE map_run_arn IS NULL;
+CREATE INDEX execution_status ON execution (machine_arn, status, started, id) WHERE map_run_arn IS NULL;
+CREATE INDEX execution_map_run ON execution (map_run_arn, started, id) WHERE map_run_arn IS NOT NULL;
+",
+];
 
 /// Brings a file to this program's version.
 ///
