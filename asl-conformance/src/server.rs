@@ -37,6 +37,7 @@ use stepfn::store::Store;
 use stepfn::store::memory::MemoryStore;
 use stepfn::store::sqlite::SqliteStore;
 use stepfn::worker::Site;
+use stepfn::worker::lambda::invoke::Lambdas;
 use stepfn::worker::mapping::Mappings;
 use stepfn::worker::nursery::Nursery;
 use tokio::net::TcpListener;
@@ -113,7 +114,7 @@ impl Server {
                 account: ACCOUNT.into(),
                 has_callbacks: true,
                 sfn: OnceLock::new(),
-                lambda_endpoint: None,
+                lambdas: Lambdas::default(),
             }),
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),

@@ -12,6 +12,7 @@ use crate::engine::host::HostOptions;
 use crate::model::quota::Quotas;
 use crate::store::memory::MemoryStore;
 use crate::worker::Site;
+use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
@@ -32,7 +33,7 @@ fn api() -> Api {
             account: "111111111111".into(),
             has_callbacks: true,
             sfn: OnceLock::new(),
-            lambda_endpoint: None,
+            lambdas: Lambdas::default(),
         }),
         quotas: Quotas::Aws,
         answering: None,

@@ -31,6 +31,9 @@ pub(crate) fn run(command: &Command) -> Result<u8, CliError> {
     for mapping in configuration.mappings.iter() {
         let _ = writeln!(text, "mapping: {} -> {}", mapping.resource, mapping.command.join(" "));
     }
+    for (name, place) in configuration.mappings.functions().describe() {
+        let _ = writeln!(text, "function: {name} -> {place}");
+    }
     for (name, directory) in &configuration.buckets {
         let _ = writeln!(text, "bucket: {name} -> {}", directory.display());
         if !directory.is_dir() {

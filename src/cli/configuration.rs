@@ -22,7 +22,7 @@ pub(crate) struct ConfigurationArguments {
     /// The configuration [default: `stepfn.toml` here, else `/etc/stepfn/stepfn.toml`]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Bind resources to local commands (TOML), before the configuration does
+    /// Bind resources to local commands and Lambda handlers (TOML), before the configuration does
     #[arg(long, value_name = "FILE")]
     pub(crate) map: Option<PathBuf>,
     /// Where actions keep what undoing needs

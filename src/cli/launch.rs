@@ -28,6 +28,7 @@ use crate::sim::mock_config::MockTasks;
 use crate::worker::Site;
 use crate::worker::action::ActionSite;
 use crate::worker::configuration::Configuration;
+use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::nursery::Nursery;
 
 /// The region and the account of local names.
@@ -88,6 +89,7 @@ impl Launch {
     /// Makes what the tasks share.
     pub(crate) fn site(&self, configuration: Configuration, actions: ActionSite) -> Site {
         Site {
+            lambdas: Lambdas::new(configuration.mappings.functions().clone(), None),
             mappings: configuration.mappings,
             actions,
             nursery: Arc::new(Nursery::default()),
@@ -95,7 +97,6 @@ impl Launch {
             account: Arc::from(ACCOUNT),
             has_callbacks: false,
             sfn: std::sync::OnceLock::new(),
-            lambda_endpoint: None,
         }
     }
 

@@ -36,7 +36,8 @@ use crate::worker::Site;
 use crate::worker::action::ActionSite;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::configuration::Configuration;
-use crate::worker::lambda_endpoint::LambdaEndpoint;
+use crate::worker::lambda::endpoint::LambdaEndpoint;
+use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::nursery::Nursery;
 
 /// How long a stopping server waits for the requests that run.
@@ -170,16 +171,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let configuration = arguments.configuration.load()?;
     let mut directories = configuration.buckets.clone();
     directories.extend(buckets(&arguments.buckets)?);
+    let functions = configuration.mappings.functions().clone();
     let options = HostOptions {
         site: Arc::new(Site {
             actions: actions(arguments, &configuration),
+            lambdas: Lambdas::new(functions, arguments.lambda_endpoint.clone()),
             mappings: configuration.mappings,
             nursery: Arc::new(Nursery::default()),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
             has_callbacks: true,
             sfn: std::sync::OnceLock::new(),
-            lambda_endpoint: arguments.lambda_endpoint.clone(),
         }),
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },
         answering: mocks(arguments)?.map(of_mock_file),

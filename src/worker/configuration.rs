@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::model::glob;
 use crate::worker::action::ACTIONS;
 use crate::worker::action::Allowed;
+use crate::worker::lambda::function::Functions;
 use crate::worker::mapping::Mapping;
 use crate::worker::mapping::MappingError;
 use crate::worker::mapping::Mappings;
@@ -16,7 +17,7 @@ use crate::worker::mapping::Mappings;
 /// A configuration. Every path in it is complete.
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
-    /// `[[mapping]]`: which resources local commands stand for.
+    /// `[[mapping]]` and `[lambda.NAME]`: which resources local commands stand for, and where functions are.
     pub mappings: Mappings,
     /// `[buckets]`: the directories that stand for S3 buckets.
     pub buckets: BTreeMap<String, PathBuf>,
@@ -33,6 +34,8 @@ pub struct Configuration {
 struct File {
     #[serde(default)]
     mapping: Vec<Mapping>,
+    #[serde(default)]
+    lambda: Functions,
     #[serde(default)]
     buckets: BTreeMap<String, PathBuf>,
     #[serde(default)]
@@ -92,7 +95,7 @@ impl Configuration {
         }
         let complete = |path: PathBuf| directory.join(path);
         Ok(Self {
-            mappings: Mappings::new(file.mapping, directory)?,
+            mappings: Mappings::new(file.mapping, file.lambda, directory)?,
             buckets: file
                 .buckets
                 .into_iter()
@@ -138,6 +141,7 @@ mod tests {
             ("[actions]\nallowed = []", "line 2, column 1"),
             ("[buckets]\n'' = 'x'", "is empty"),
             ("[[mapping]]\nresource = 'a'\ncommand = []", "is empty"),
+            ("[lambda.a]\nruntime = 'x'", "line 1, column 1"),
             ("[checkpoints]\nrollback_on_failure = 1", "line 2, column 23"),
         ] {
             let error = Configuration::parse(text, Path::new("/")).unwrap_err().to_string();

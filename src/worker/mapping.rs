@@ -1,4 +1,4 @@
-//! Which resources local commands stand for: the file of `--map`.
+//! Which resources local commands stand for, and which Lambda functions are here: the file of `--map`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::model::glob;
+use crate::worker::lambda::function::Functions;
 
 /// All mappings, in order; the first that matches counts.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     list: Vec<Mapping>,
+    functions: Functions,
 }
 
 /// One mapping.
@@ -36,6 +38,8 @@ pub struct Mapping {
 struct File {
     #[serde(default)]
     mapping: Vec<Mapping>,
+    #[serde(default)]
+    lambda: Functions,
 }
 
 /// Why mappings cannot be read.
@@ -58,14 +62,15 @@ impl Mappings {
     /// # Errors
     /// The text is not a mapping file.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, MappingError> {
-        Self::new(toml::from_str::<File>(text)?.mapping, directory)
+        let file = toml::from_str::<File>(text)?;
+        Self::new(file.mapping, file.lambda, directory)
     }
 
     /// Makes mappings of a file in `directory`.
     ///
     /// # Errors
     /// A mapping cannot be used.
-    pub fn new(mut list: Vec<Mapping>, directory: &Path) -> Result<Self, MappingError> {
+    pub fn new(mut list: Vec<Mapping>, functions: Functions, directory: &Path) -> Result<Self, MappingError> {
         for mapping in &mut list {
             if mapping.command.first().is_none_or(String::is_empty) {
                 return Err(MappingError::EmptyCommand(mapping.resource.clone()));
@@ -85,7 +90,15 @@ impl Mappings {
                 None => directory.to_owned(),
             });
         }
-        Ok(Self { list })
+        Ok(Self {
+            list,
+            functions: functions.in_directory(directory),
+        })
+    }
+
+    /// Returns the Lambda functions.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// Returns all, in order.
@@ -96,6 +109,7 @@ impl Mappings {
     /// Adds others behind these.
     pub fn extend(&mut self, others: Self) {
         self.list.extend(others.list);
+        self.functions.extend(others.functions);
     }
 
     /// Returns the first mapping that matches one of the names.

@@ -7,7 +7,7 @@
 pub mod action;
 pub mod command;
 pub mod configuration;
-pub mod lambda_endpoint;
+pub mod lambda;
 pub mod mapping;
 pub mod nursery;
 pub mod process;
@@ -32,7 +32,7 @@ use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker::action::ActionSite;
-use crate::worker::lambda_endpoint::LambdaEndpoint;
+use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 use crate::worker::sfn::StepFunctions;
@@ -66,9 +66,9 @@ pub const WORKERS: &[Worker] = &[
         carry_out: |job, reports, cancel| Box::pin(action::carry_out::carry_out(job, reports, cancel)),
     },
     Worker {
-        name: "lambda-endpoint",
-        matches: lambda_endpoint::matches,
-        carry_out: |job, _, cancel| Box::pin(lambda_endpoint::carry_out(job, cancel)),
+        name: "lambda",
+        matches: lambda::invoke::matches,
+        carry_out: |job, reports, cancel| Box::pin(lambda::invoke::carry_out(job, reports, cancel)),
     },
     Worker {
         name: "step-functions",
@@ -112,8 +112,8 @@ pub struct Site {
     pub has_callbacks: bool,
     /// The Step Functions service, when it is here.
     pub sfn: OnceLock<Arc<dyn StepFunctions>>,
-    /// Where Lambda functions are called that no mapping binds.
-    pub lambda_endpoint: Option<LambdaEndpoint>,
+    /// The Lambda functions that no command stands for.
+    pub lambdas: Lambdas,
 }
 
 impl Site {
@@ -127,7 +127,7 @@ impl Site {
             account: Arc::from("123456789012"),
             has_callbacks: false,
             sfn: OnceLock::new(),
-            lambda_endpoint: None,
+            lambdas: Lambdas::default(),
         }
     }
 }
@@ -185,6 +185,7 @@ pub enum Message {
 }
 
 /// The way of one task's reports to the engine.
+#[derive(Clone)]
 pub struct Reports {
     execution: u64,
     task: TaskId,

@@ -117,7 +117,12 @@ impl Nursery {
 
     /// Ends every process of a task: SIGTERM, a short grace, then SIGKILL until none is left.
     pub async fn end(&self, leader: &Leader) {
-        self.sweep(|| self.members(leader)).await;
+        self.sweep(GRACE, || self.members(leader)).await;
+    }
+
+    /// Ends every process of a task without a grace.
+    pub async fn kill(&self, leader: &Leader) {
+        self.sweep(Duration::ZERO, || self.members(leader)).await;
     }
 
     /// Ends the processes that a task left behind when its first process ended by itself.
@@ -136,7 +141,7 @@ impl Nursery {
     /// Ends whatever is left of all tasks.
     pub async fn end_all(&self) {
         if self.inner().ready {
-            self.sweep(|| self.descendants()).await;
+            self.sweep(GRACE, || self.descendants()).await;
         }
     }
 
@@ -155,16 +160,16 @@ impl Nursery {
         }
     }
 
-    async fn sweep(&self, members: impl Fn() -> Vec<Process>) {
+    async fn sweep(&self, grace: Duration, members: impl Fn() -> Vec<Process>) {
         let begin = Instant::now();
         let mut told = BTreeSet::new();
         let mut pause = Duration::from_millis(1);
         loop {
             let living = members();
-            if living.is_empty() || begin.elapsed() > GRACE + KILL_TIME_MAX {
+            if living.is_empty() || begin.elapsed() > grace + KILL_TIME_MAX {
                 return;
             }
-            let kill = begin.elapsed() > GRACE;
+            let kill = begin.elapsed() >= grace;
             for process in &living {
                 if kill {
                     send(process, Signal::KILL);

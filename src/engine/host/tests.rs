@@ -16,6 +16,7 @@ use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::store::change::HistoryQuery;
 use crate::store::fake::FakeStore;
+use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
@@ -40,7 +41,7 @@ fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
             account: Arc::from("123456789012"),
             has_callbacks: true,
             sfn: std::sync::OnceLock::new(),
-            lambda_endpoint: None,
+            lambdas: Lambdas::default(),
         }),
         quotas: Quotas::Aws,
         answering: None,
