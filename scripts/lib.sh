@@ -27,6 +27,14 @@ need() {
     command -v "$1" > /dev/null || install_package "$2"
 }
 
+# need_python_packages NAME…: puts packages of PyPI into target/venv. Fails when pip cannot get them.
+need_python_packages() {
+    local venv=target/venv
+    "$venv/bin/python" -c "import $(IFS=,; echo "$*")" 2> /dev/null && return
+    { python3 -m venv "$venv" || { install_package python3-venv && python3 -m venv "$venv"; }; } > /dev/null 2>&1 &&
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
 # Finds rustup's cargo when the shell does not know it yet.
 need_cargo() {
     if ! command -v cargo > /dev/null && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then

@@ -253,9 +253,10 @@ fn flatten(events: &[Value]) -> Vec<Value> {
     out
 }
 
-/// The recorder's sorting also lost `ParallelStateSucceeded`.
+/// The recorder's sorting also lost `ParallelStateSucceeded` and `ParallelStateFailed`: the next id skips one.
 fn sorted(events: Vec<Value>) -> Vec<Value> {
-    let kept = events.iter().filter(|event| kind(event) != "ParallelStateSucceeded");
+    let lost = ["ParallelStateSucceeded", "ParallelStateFailed"];
+    let kept = events.iter().filter(|event| !lost.contains(&kind(event)));
     let mut plain: Vec<Value> = kept.map(without_ids).collect();
     plain.sort_by_cached_key(key);
     plain

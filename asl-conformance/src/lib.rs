@@ -9,6 +9,7 @@ pub mod calls;
 pub mod case;
 pub mod events;
 pub mod exceptions;
+pub mod lambdas;
 pub mod matcher;
 pub mod report;
 pub mod runner;

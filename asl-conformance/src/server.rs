@@ -37,6 +37,7 @@ use stepfn::store::Store;
 use stepfn::store::memory::MemoryStore;
 use stepfn::store::sqlite::SqliteStore;
 use stepfn::worker::Site;
+use stepfn::worker::action::ActionSite;
 use stepfn::worker::lambda::invoke::Lambdas;
 use stepfn::worker::mapping::Mappings;
 use stepfn::worker::nursery::Nursery;
@@ -56,6 +57,7 @@ pub struct Server {
     runtime: Runtime,
     address: SocketAddr,
     scripts: Scripts,
+    nursery: Arc<Nursery>,
     directory: Option<PathBuf>,
     n_fresh: AtomicU64,
     // Dropping it stops the server.
@@ -82,7 +84,7 @@ impl Server {
     /// # Errors
     /// The store or the socket cannot be made.
     pub fn start(directory: Option<&Path>) -> Result<Self, String> {
-        Self::open(directory, true, DirectoryBuckets::default())
+        Self::open(directory, true, DirectoryBuckets::default(), Mappings::default())
     }
 
     /// Starts another server with these buckets, over a store of the same kind that is empty; time passes there as
@@ -96,25 +98,39 @@ impl Server {
             .directory
             .as_ref()
             .map(|directory| directory.join(format!("fresh-{number}")));
-        Self::open(directory.as_deref(), false, buckets)
+        Self::open(directory.as_deref(), false, buckets, Mappings::default())
     }
 
-    fn open(directory: Option<&Path>, skip_time: bool, buckets: DirectoryBuckets) -> Result<Self, String> {
+    /// Starts another server with an empty store in memory, where mappings carry out tasks; its clock jumps, too.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn with_mappings(mappings: Mappings) -> Result<Self, String> {
+        Self::open(None, true, DirectoryBuckets::default(), mappings)
+    }
+
+    fn open(
+        directory: Option<&Path>,
+        skip_time: bool,
+        buckets: DirectoryBuckets,
+        mappings: Mappings,
+    ) -> Result<Self, String> {
         let store: Arc<dyn Store> = match directory {
             Some(directory) => Arc::new(SqliteStore::open(directory).map_err(|error| error.to_string())?),
             None => Arc::new(MemoryStore::default()),
         };
         let scripts = Scripts::default();
+        let nursery = Arc::new(Nursery::default());
         let options = HostOptions {
             site: Arc::new(Site {
-                mappings: Mappings::default(),
-                actions: stepfn::worker::action::ActionSite::default(),
-                nursery: Arc::new(Nursery::default()),
+                lambdas: Lambdas::new(mappings.functions().clone(), None),
+                mappings,
+                actions: ActionSite::default(),
+                nursery: Arc::clone(&nursery),
                 region: REGION.into(),
                 account: ACCOUNT.into(),
                 has_callbacks: true,
                 sfn: OnceLock::new(),
-                lambdas: Lambdas::default(),
             }),
             quotas: Quotas::Aws,
             answering: Some(answering(Arc::clone(&scripts))),
@@ -144,6 +160,7 @@ impl Server {
             runtime,
             address,
             scripts,
+            nursery,
             directory: directory.map(Path::to_path_buf),
             n_fresh: AtomicU64::new(0),
             _stop: stop,
@@ -171,8 +188,9 @@ impl Server {
         })
     }
 
-    /// Ends the server.
+    /// Ends the server and every process of its tasks.
     pub fn stop(self) {
+        self.runtime.block_on(self.nursery.end_all());
         self.runtime.shutdown_timeout(Duration::from_secs(1));
     }
 }

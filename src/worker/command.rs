@@ -80,10 +80,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     let names_resource = crate::model::glob::matches(&mapping.resource, &job.resource.arn);
     let invoked = invoked_function(job).is_some() && !names_resource;
     let stdin = if invoked {
-        match job.task.input.value().get("Payload") {
-            Some(payload) => payload.to_string(),
-            None => "{}".to_owned(),
-        }
+        crate::worker::lambda::request::payload(job.task.input.value())?
     } else {
         job.task.input.text().to_owned()
     };

@@ -143,15 +143,34 @@ impl Request {
         };
         Ok(Self {
             name,
-            payload: match parameters.get("Payload") {
-                // AWS sends nothing then, and the function sees an empty object.
-                None | Some(Value::Null) => Bytes::from_static(b"{}"),
-                Some(payload) => Bytes::from(payload.to_string()),
-            },
+            payload: Bytes::from(payload(parameters)?),
             invocation_type,
             wants_log,
             client_context,
         })
+    }
+}
+
+/// Returns what a function gets that `lambda:invoke` calls: JSON text.
+///
+/// A text counts as the JSON text itself, as recorded. Without `Payload`, or with `null`, AWS sends nothing, and the
+/// function sees an empty object.
+///
+/// # Errors
+/// A text that is no JSON: Lambda refuses it.
+pub fn payload(parameters: &Value) -> Result<String, StatesError> {
+    match parameters.get("Payload") {
+        None | Some(Value::Null) => Ok("{}".to_owned()),
+        Some(Value::String(text)) => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Ok(text.clone()),
+            Err(error) => Err(answer::refusal(
+                "InvalidRequestContentException",
+                "InvalidRequestContentException",
+                400,
+                &format!("Could not parse request body into json: {error}"),
+            )),
+        },
+        Some(payload) => Ok(payload.to_string()),
     }
 }
 
@@ -219,8 +238,14 @@ mod tests {
         assert_eq!(request.invocation_type, InvocationType::Event);
         assert!(request.wants_log);
         assert_eq!(request.client_context.as_deref(), Some(r#"{"a":1}"#));
-        for nothing in [json!({}), json!({"Payload": null})] {
-            assert_eq!(&read(nothing).unwrap().payload[..], b"{}");
+        for (parameters, expected) in [
+            (json!({}), "{}"),
+            (json!({"Payload": null}), "{}"),
+            (json!({"Payload": "\"text\""}), "\"text\""),
+            (json!({"Payload": " {\"a\": 1}"}), " {\"a\": 1}"),
+            (json!({"Payload": false}), "false"),
+        ] {
+            assert_eq!(payload(&parameters).as_deref(), Ok(expected));
         }
         for (parameters, expected) in [
             (json!({"Timeout": 1}), "States.Runtime The field \"Timeout\""),
@@ -232,6 +257,10 @@ mod tests {
             (
                 json!({"LogType": "tail"}),
                 "Lambda.AWSLambdaException 1 validation error",
+            ),
+            (
+                json!({"Payload": "text"}),
+                "Lambda.InvalidRequestContentException Could not parse",
             ),
             (json!({"ClientContext": "{}"}), "Lambda.InvalidRequestContentException"),
         ] {
