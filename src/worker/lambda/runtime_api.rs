@@ -134,6 +134,8 @@ impl Desk {
                     let _ = http1::Builder::new()
                         // Errors of functions come with headers of up to a megabyte.
                         .max_buf_size(2 << 20)
+                        // As Lambda writes them: shell scripts look for them.
+                        .title_case_headers(true)
                         .serve_connection(TokioIo::new(stream), answer)
                         .await;
                 });
