@@ -11,7 +11,7 @@
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
-//! | 5 | `worker` | carries out tasks: mappings, shell, Lambda endpoints |
+//! | 5 | `worker` | carries out tasks: mappings, shell, Lambda functions |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
 //! | 7 | `api` | the Step Functions API over HTTP |
 //! | 8 | `cli` | one file per command |

@@ -39,7 +39,7 @@ const HEARING_TIME_MAX: Duration = Duration::from_secs(2);
 /// Run one execution of a definition and print its output
 ///
 /// The output goes to stdout, progress to stderr. A Task is done by, in this order: the mock of its state
-/// (--mock), the command that its resource is bound to (--map), or this program itself
+/// (--mock), the command or Lambda handler that its resource is bound to (--map), or this program itself
 /// (arn:aws:states:::debian:shell.run). Any other resource fails.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -76,6 +76,14 @@ its stderr is the cause. What it writes to stderr also counts as a heartbeat.
   cwd = \".\"                           # or elsewhere
   env = { STAGE = \"dev\" }             # added to PATH, HOME and LANG
   error = \"Resize.Failed\"             # of a failure that names no error itself
+
+It also says where Lambda functions are: a handler that runs as a process, or an endpoint.
+
+  [lambda.reserve]                     # the function's name or ARN
+  runtime = \"python3.12\"              # or nodejs22.x, provided
+  handler = \"app.reserve\"
+  interpreter = \"venv/bin/python\"     # one that has the package awslambdaric
+  timeout = 10                         # seconds; also memory, environment, code, concurrency, idle
 
 Resources such as arn:aws:states:::debian:shell.run are actions of this program: `stepfn actions` lists them, `stepfn \
 plan` tells what they would change.

@@ -83,7 +83,7 @@ pub(crate) struct Arguments {
     /// The account of what is made here
     #[arg(long, alias = "aws-account", env = "AWS_ACCOUNT_ID", default_value = "123456789012")]
     account: String,
-    /// Where Lambda functions are called that no mapping binds, by plain HTTP
+    /// Where Lambda functions are called that the mapping file does not name, by plain HTTP
     #[arg(long, value_name = "URL", env = "LAMBDA_ENDPOINT")]
     lambda_endpoint: Option<LambdaEndpoint>,
     /// Let Wait states and the pauses before retries take this many times as long
