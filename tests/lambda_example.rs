@@ -1,16 +1,20 @@
 //! Functions of Lambda through the program: the examples of docs/lambda.md, and what only the whole shows.
 
 mod scratch;
+mod server;
 
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::json;
 
 use scratch::Scratch;
 use scratch::stderr;
 use scratch::stdout;
+use server::Server;
 
 const BOOTSTRAP: &str = r#"#!/usr/bin/env python3
 import http.client, json, os
@@ -22,6 +26,8 @@ def call(method, path, body=None):
 while True:
     id, event = call("GET", "next")
     open("pids", "a").write(f"{os.getpid()}\n")
+    open("event.new", "wb").write(event)
+    os.rename("event.new", "event")
     print("seen", event.decode(), flush=True)
     call("POST", id + "/response", event)
 "#;
@@ -204,4 +210,71 @@ fn an_event_is_accepted_without_waiting() {
         told.contains("Lambda.AWSLambdaException\ncause: 1 validation error detected"),
         "{told}"
     );
+}
+
+#[test]
+fn a_token_that_a_function_was_given_ends_its_task() {
+    let scratch = provided("lambda-token");
+    let server = Server::start(scratch.command(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--ephemeral",
+        "--log-level",
+        "off",
+        "--map",
+        "map.toml",
+    ]))
+    .unwrap();
+    let mut client = server.client();
+    let definition = json!({ "StartAt": "T", "States": { "T": {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "Parameters": { "FunctionName": "echo", "Payload": { "token.$": "$$.Task.Token" } },
+        "TimeoutSeconds": 60,
+        "End": true,
+    } } });
+    let machine = client.must(
+        "CreateStateMachine",
+        &json!({
+            "name": "m",
+            "definition": definition.to_string(),
+            "roleArn": "arn:aws:iam::123456789012:role/r",
+        }),
+    );
+    let started = client.must(
+        "StartExecution",
+        &json!({ "stateMachineArn": machine["stateMachineArn"] }),
+    );
+    let execution = json!({ "executionArn": started["executionArn"] });
+    let mut history = |wanted: &str| {
+        let begin = Instant::now();
+        loop {
+            let history = client.must("GetExecutionHistory", &execution);
+            let found = history["events"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|event| event["type"] == wanted)
+                .cloned();
+            match found {
+                Some(event) => return event,
+                None => assert!(begin.elapsed() < Duration::from_secs(30), "{history}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let submitted = history("TaskSubmitted");
+    let output = submitted["taskSubmittedEventDetails"]["output"].as_str().unwrap();
+    let output: serde_json::Value = serde_json::from_str(output).unwrap();
+    let event = std::fs::read_to_string(scratch.0.join("event")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&event).unwrap();
+    assert_eq!(output["Payload"], event);
+    assert_eq!(output["SdkHttpMetadata"]["HttpStatusCode"], 200);
+    server.client().must(
+        "SendTaskSuccess",
+        &json!({ "taskToken": event["token"], "output": "\"done\"" }),
+    );
+    let succeeded = history("ExecutionSucceeded");
+    assert_eq!(succeeded["executionSucceededEventDetails"]["output"], "\"done\"");
 }
