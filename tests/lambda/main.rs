@@ -39,6 +39,13 @@ if init == "exit":
     sys.exit(7)
 if init == "sleep":
     time.sleep(600)
+def orphan():
+    code = "import os, time; os.setsid(); open('orphan', 'w').write(str(os.getpid())); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not os.path.exists("orphan") or not open("orphan").read():
+        time.sleep(0.001)
+if init == "orphan":
+    orphan()
 number = 0
 while True:
     head, body = call("GET", "/invocation/next")
@@ -54,10 +61,7 @@ while True:
         if word == "headers":
             out["headers"] = {name: text for name, text in head.headers.items() if name.startswith("Lambda-")}
         if word == "orphan":
-            code = "import os, time; os.setsid(); open('orphan', 'w').write(str(os.getpid())); time.sleep(600)"
-            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while not os.path.exists("orphan") or not open("orphan").read():
-                time.sleep(0.001)
+            orphan()
         if word == "meet":
             open(f"met-{os.getpid()}", "w").close()
             while sum(name.startswith("met-") for name in os.listdir(".")) < value:
@@ -206,7 +210,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_told_as_lambda_tells_them() {
-    let scratch = Scratch::own("failures", "", |function| function.timeout = Duration::from_millis(300));
+    let scratch = Scratch::own("failures", "timeout = 60", |_| {});
     let error = r#"{"errorMessage": "m", "errorType": "Boom"}"#;
     for (payload, expected) in [
         (json!({ "error": error }), format!("failed {error}")),
@@ -224,10 +228,6 @@ async fn failures_are_told_as_lambda_tells_them() {
             r#"failed {"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited with error: signal: killed"}"#.to_owned(),
         ),
         (
-            json!({ "sleep": 600 }),
-            r#"failed {"errorType":"Sandbox.Timedout","errorMessage":"RequestId: ID Error: Task timed out after 0.30 seconds"}"#.to_owned(),
-        ),
-        (
             json!({ "long": 6_291_555 }),
             r#"failed {"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#.to_owned(),
         ),
@@ -236,6 +236,13 @@ async fn failures_are_told_as_lambda_tells_them() {
     ] {
         assert_eq!(scratch.told(payload.clone()).await, expected, "{payload}");
     }
+    let short = |function: &mut ProcessFunction| function.timeout = Duration::from_millis(300);
+    let scratch = Scratch::own("timeout", "", short);
+    assert_eq!(
+        scratch.told(json!({ "sleep": 600 })).await,
+        r#"failed {"errorType":"Sandbox.Timedout","errorMessage":"RequestId: ID Error: Task timed out after 0.30 seconds"}"#
+    );
+    let scratch = Scratch::own("bytes", "timeout = 60", |_| {});
     let bytes = scratch.answer(json!({ "raw": "\u{ff}\u{0}" })).await;
     assert_eq!(&bytes.body[..], [0xff, 0x00]);
 }
@@ -343,11 +350,10 @@ async fn what_a_process_started_ends_with_it() {
         let text = std::fs::read_to_string(scratch.directory.join("orphan")).unwrap();
         text.parse().unwrap()
     };
-    let timeout = |function: &mut ProcessFunction| function.timeout = Duration::from_millis(1_500);
-    let scratch = Scratch::own("orphan-timeout", "", timeout);
-    let told = scratch
-        .told(json!({ "ignore": true, "orphan": true, "sleep": 600 }))
-        .await;
+    // It ignores SIGTERM, and its orphan has a session of its own.
+    let short = |function: &mut ProcessFunction| function.timeout = Duration::from_millis(300);
+    let scratch = Scratch::own("orphan-timeout", "environment = { INIT = 'orphan' }", short);
+    let told = scratch.told(json!({ "ignore": true, "sleep": 600 })).await;
     assert!(told.contains("Sandbox.Timedout"), "{told}");
     assert!(!lives(orphan(&scratch)));
 

@@ -76,7 +76,7 @@ def set_(event, context):
         ),
     ] {
         let keys = format!(
-            "runtime = 'python3.12'\nhandler = '{handler}'\ninterpreter = '{}'",
+            "runtime = 'python3.12'\nhandler = '{handler}'\ntimeout = 60\ninterpreter = '{}'",
             python.display()
         );
         let scratch = Scratch::new(&format!("python-{handler}"), &[("app.py", source)], &keys, |_| {});
