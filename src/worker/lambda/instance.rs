@@ -196,8 +196,13 @@ impl Instance {
             self.nursery.kill(&self.leader).await;
         }
         let _ = self.keeper.await;
-        self.serving.abort();
-        self.reading.abort();
+        for task in [self.serving, self.reading] {
+            if !task.is_finished() {
+                task.abort();
+                // Its descriptors are closed then.
+                let _ = task.await;
+            }
+        }
     }
 }
 
