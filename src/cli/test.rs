@@ -198,9 +198,8 @@ fn compare_history(arguments: &Arguments, path: &Path, found: &str) -> Option<St
             .err()
             .map(|error| format!("The history cannot be written to `{shown}`: {error}."));
     }
-    let kept = match source::read_text(path) {
-        Ok(kept) => kept,
-        Err(_) => return Some(format!("There is no history `{shown}` yet; --update writes it.")),
+    let Ok(kept) = source::read_text(path) else {
+        return Some(format!("There is no history `{shown}` yet; --update writes it."));
     };
     let mut lines = kept.lines();
     let mut number = 0;
