@@ -58,7 +58,7 @@ impl Api {
     /// Prepares a start: the ARN, the input. The name was checked.
     ///
     /// # Errors
-    /// `InvalidExecutionInput`.
+    /// `InvalidExecutionInput`, `ThrottlingException`.
     pub fn begin(
         &self,
         chosen: &Chosen,
@@ -66,6 +66,7 @@ impl Api {
         input: Option<&str>,
         trace_header: Option<&str>,
     ) -> Result<Begin, ApiError> {
+        admit(self.host.store().n_queued())?;
         let input = read_input(input.unwrap_or("{}"))?;
         let machine = &chosen.machine;
         let express = machine.machine_type == MachineType::Express;
@@ -172,4 +173,27 @@ pub fn describe(host: &Host, record: &ExecutionRecord, with_data: bool) -> Value
     put(&mut map, "redriveStatus", Some(status));
     put(&mut map, "redriveStatusReason", obstacle);
     Value::Object(map)
+}
+
+/// Batches that may wait for the store when a start is accepted. More would only wait longer, and take memory.
+const QUEUED_MAX: usize = 50_000;
+
+/// Tells whether the store keeps up with what it has to write.
+fn admit(n_queued: usize) -> Result<(), ApiError> {
+    match n_queued <= QUEUED_MAX {
+        true => Ok(()),
+        false => Err(ApiError::new("ThrottlingException", "Rate exceeded")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_execution_starts_while_the_store_is_far_behind() {
+        assert!(admit(0).is_ok() && admit(QUEUED_MAX).is_ok());
+        let error = admit(QUEUED_MAX + 1).unwrap_err();
+        assert_eq!((error.name, error.status), ("ThrottlingException", 400));
+    }
 }
