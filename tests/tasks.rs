@@ -127,7 +127,7 @@ fn a_mapping_binds_a_command() {
     for (resource, part) in [
         (
             lambda("Raise"),
-            "ValueError\ncause: {\"errorMessage\": \"no\", \"errorType\": \"ValueError\"}",
+            "ValueError\ncause: {\"errorMessage\":\"no\",\"errorType\":\"ValueError\"}",
         ),
         (lambda("Crash"), "My.Error\ncause: broken"),
         (
@@ -137,7 +137,8 @@ fn a_mapping_binds_a_command() {
         ),
         (
             lambda("Other"),
-            "Debian.ResourceNotMapped\ncause: Nothing on this machine stands for `arn:aws:lambda:eu-west-1:111122223333:function:Other`.",
+            "Lambda.ResourceNotFoundException\ncause: Function not found: \
+             arn:aws:lambda:eu-west-1:111122223333:function:Other:$LATEST (Service: AWSLambda; Status Code: 404; ",
         ),
     ] {
         scratch.task(&resource);
@@ -174,8 +175,22 @@ fn lambda_invoke_has_its_envelope() {
             "End": true
         } }));
         let output = scratch.run_with_input(&json!({ "a": 1 }), &["--map", "map.toml"]);
-        let expected = json!({ "ExecutedVersion": "$LATEST", "Payload": { "a": 1 }, "StatusCode": 200 });
-        assert_eq!(stdout(&output), expected, "{function}");
+        let answer = stdout(&output);
+        let members: Vec<&String> = answer.as_object().unwrap().keys().collect();
+        let expected = [
+            "ExecutedVersion",
+            "Payload",
+            "SdkHttpMetadata",
+            "SdkResponseMetadata",
+            "StatusCode",
+        ];
+        assert_eq!(members, expected, "{function}");
+        assert_eq!(
+            (&answer["ExecutedVersion"], &answer["Payload"]),
+            (&json!("$LATEST"), &json!({ "a": 1 }))
+        );
+        let id = &answer["SdkResponseMetadata"]["RequestId"];
+        assert_eq!(&answer["SdkHttpMetadata"]["HttpHeaders"]["x-amzn-RequestId"], id);
     }
     scratch.task(&qualified);
     let output = scratch.run_with_input(&json!([1]), &["--map", "map.toml"]);

@@ -1,7 +1,7 @@
 //! A local command that stands for a resource: input on stdin, output on stdout.
 
+use hyper::body::Bytes;
 use serde_json::Value;
-use serde_json::json;
 
 use crate::model::history_event::TaskFamily;
 use crate::model::payload::Payload;
@@ -9,10 +9,16 @@ use crate::model::states_error::StatesError;
 use crate::worker::Cancel;
 use crate::worker::Job;
 use crate::worker::Reports;
+use crate::worker::lambda::answer;
+use crate::worker::lambda::answer::Answer;
+use crate::worker::lambda::request::InvocationType;
+use crate::worker::lambda::request::Request;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
 
+/// How much of a log `LogType: Tail` gives.
+const LOG_TAIL_BYTES: usize = 4096;
 /// How much of an output that is not JSON its error shows.
 const BEGINNING_BYTES_MAX: usize = 80;
 
@@ -79,11 +85,20 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     };
     let names_resource = crate::model::glob::matches(&mapping.resource, &job.resource.arn);
     let invoked = invoked_function(job).is_some() && !names_resource;
-    let stdin = if invoked {
-        crate::worker::lambda::request::payload(job.task.input.value())?
-    } else {
-        job.task.input.text().to_owned()
+    let request = match invoked {
+        true => Some(Request::read(job)?),
+        false => None,
     };
+    let stdin = match &request {
+        Some(request) => request.payload.to_vec(),
+        None => job.task.input.text().as_bytes().to_vec(),
+    };
+    if request
+        .as_ref()
+        .is_some_and(|request| request.invocation_type == InvocationType::DryRun)
+    {
+        return Answer::without_result(204).into_result(job);
+    }
     let is_lambda = invoked || job.resource.family == TaskFamily::Lambda;
     let default_error = if is_lambda {
         "Lambda.Unknown"
@@ -94,7 +109,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     let fail = |cause: String| StatesError::new(error_name, process::shorten(&cause));
     let spec = Spec {
         argv: mapping.command.clone(),
-        stdin: stdin.into_bytes(),
+        stdin,
         env: mapping.env.clone(),
         cwd: mapping.cwd.clone(),
         stdout_bytes_max: job.output_bytes_max(),
@@ -112,8 +127,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         if let Ok(value) = &parsed
             && let Some(name) = value.get("errorType").and_then(Value::as_str)
         {
-            let cause = String::from_utf8_lossy(&done.stdout);
-            return Err(StatesError::new(name, process::shorten(cause.trim())));
+            // As AWS writes what a function's runtime gave: without blanks.
+            return Err(StatesError::new(name, process::shorten(&value.to_string())));
         }
         let stderr = String::from_utf8_lossy(&done.stderr);
         let how = process::describe(done.status);
@@ -132,9 +147,22 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
             )));
         }
     };
-    Ok(Payload::new(if invoked {
-        json!({ "ExecutedVersion": "$LATEST", "Payload": output, "StatusCode": 200 })
-    } else {
-        output
-    }))
+    let Some(request) = request else {
+        return Ok(Payload::new(output));
+    };
+    if request.invocation_type == InvocationType::Event {
+        return Answer::without_result(202).into_result(job);
+    }
+    let log_start = done.stderr.len().saturating_sub(LOG_TAIL_BYTES);
+    let answer = Answer {
+        status: 200,
+        is_function_error: false,
+        executed_version: Some(request.name.executed_version().to_owned()),
+        log: request
+            .wants_log
+            .then(|| Bytes::copy_from_slice(&done.stderr[log_start..])),
+        request_id: answer::fresh_uuid(),
+        body: Bytes::from(output.to_string()),
+    };
+    answer.into_result(job)
 }

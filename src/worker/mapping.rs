@@ -101,6 +101,11 @@ impl Mappings {
         &self.functions
     }
 
+    /// Tells whether one of them stands for a Lambda function.
+    pub fn have_functions(&self) -> bool {
+        self.list.iter().any(|mapping| mapping.resource.contains(":function:"))
+    }
+
     /// Returns all, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
         self.list.iter()

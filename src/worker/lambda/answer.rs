@@ -37,6 +37,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Makes the answer to a call that nobody waits for: 202, or 204 when nothing runs.
+    pub fn without_result(status: u16) -> Self {
+        Self {
+            status,
+            is_function_error: false,
+            executed_version: None,
+            log: None,
+            request_id: fresh_uuid(),
+            body: Bytes::new(),
+        }
+    }
+
     /// Makes the task's result: what the function gave, or for `lambda:invoke` the whole answer.
     ///
     /// # Errors

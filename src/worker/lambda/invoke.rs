@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use hyper::body::Bytes;
-
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::worker::Cancel;
@@ -65,11 +63,12 @@ impl Lambdas {
     }
 }
 
-/// Tells whether the task calls a function, and functions are here. Then this machine is all there is of Lambda: one
-/// that it does not know, does not exist.
+/// Tells whether the task calls a function, and functions are here, as handlers or as mapped commands. Then this machine
+/// is all there is of Lambda: one that it does not know, does not exist.
 pub fn matches(job: &Job) -> bool {
     let lambdas = &job.site.lambdas;
-    request::is_call(job) && (lambdas.endpoint.is_some() || !lambdas.functions.is_empty())
+    request::is_call(job)
+        && (lambdas.endpoint.is_some() || !lambdas.functions.is_empty() || job.site.mappings.have_functions())
 }
 
 /// Calls the function.
@@ -119,14 +118,7 @@ async fn in_process(
             202
         }
     };
-    Ok(Answer {
-        status,
-        is_function_error: false,
-        executed_version: None,
-        log: None,
-        request_id: answer::fresh_uuid(),
-        body: Bytes::new(),
-    })
+    Ok(Answer::without_result(status))
 }
 
 fn not_found(name: &FunctionName, reports: &Reports) -> StatesError {

@@ -158,7 +158,7 @@ impl Request {
 ///
 /// # Errors
 /// A text that is no JSON: Lambda refuses it.
-pub fn payload(parameters: &Value) -> Result<String, StatesError> {
+fn payload(parameters: &Value) -> Result<String, StatesError> {
     match parameters.get("Payload") {
         None | Some(Value::Null) => Ok("{}".to_owned()),
         Some(Value::String(text)) => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
