@@ -40,7 +40,7 @@ fn shell_run_has_a_clean_environment_and_parses_json() {
         ),
         (
             json!({ "Script": "env | cut -d= -f1 | grep -v '^_$\\|^PWD$\\|^STEPFN_TASK$\\|^SHLVL$\\|^OLDPWD$' | sort | tr '\\n' ' '" }),
-            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH ", "Stderr": "", "Changed": true }),
+            json!({ "ExitCode": 0, "Stdout": "HOME LANG PATH USER ", "Stderr": "", "Changed": true }),
         ),
     ] {
         let output = scratch.run_with_input(&input, &[]);

@@ -164,6 +164,25 @@ fn files_can_be_read_in_one_sitting() {
 }
 
 #[test]
+fn only_the_fork_is_unsafe() {
+    const HOME: &str = "src/worker/spawn/fork.rs";
+    let mut found = Vec::new();
+    for (path, text) in rust_files() {
+        let lifts = ["allow", "expect"].map(|verb| format!("{verb}(unsafe{}", "_code"));
+        if path != HOME && lifts.iter().any(|lift| text.contains(lift)) {
+            found.push(format!("{path}: only {HOME} may have `unsafe` code"));
+        }
+        let blocks = text.matches("unsafe {").count();
+        if path == HOME && blocks != text.matches("// SAFETY: ").count() {
+            found.push(format!(
+                "{path}: each `unsafe` block says why it is sound, after `// SAFETY: `"
+            ));
+        }
+    }
+    nothing(&found);
+}
+
+#[test]
 fn nothing_is_tied_to_one_machine() {
     let mut found = Vec::new();
     for (path, text) in files() {

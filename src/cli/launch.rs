@@ -14,6 +14,7 @@ use crate::cli::error::CliError;
 use crate::cli::error::printable;
 use crate::cli::source;
 use crate::cli::source::Source;
+use crate::cli::spawning::Spawning;
 use crate::kernel::event::Start;
 use crate::model::arn::is_name;
 use crate::model::entropy::Entropy;
@@ -61,6 +62,8 @@ pub(crate) struct Launch {
     /// Answer tasks from a test case of a mock configuration file
     #[arg(long, value_name = "FILE#TESTCASE")]
     pub(crate) mock: Option<String>,
+    #[command(flatten)]
+    spawning: Spawning,
     /// Lift AWS's quotas (payload size, number of events)
     #[arg(long)]
     no_quotas: bool,
@@ -92,7 +95,7 @@ impl Launch {
             lambdas: Lambdas::new(configuration.mappings.functions().clone(), None),
             mappings: configuration.mappings,
             actions,
-            nursery: Arc::new(Nursery::default()),
+            nursery: Arc::new(Nursery::new(self.spawning.personal())),
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
             has_callbacks: false,

@@ -8,6 +8,7 @@ mod advice;
 mod client;
 mod config;
 mod configuration;
+mod doctor;
 mod error;
 mod excerpt;
 mod history;
@@ -22,6 +23,8 @@ mod run;
 mod serve;
 mod show;
 mod source;
+mod spawnd;
+mod spawning;
 mod start;
 mod stop;
 mod store;
@@ -56,6 +59,7 @@ enum Command {
     Actions(actions::Arguments),
     #[command(subcommand)]
     Config(config::Command),
+    Doctor(doctor::Arguments),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
@@ -63,6 +67,8 @@ enum Command {
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
     Show(show::Arguments),
+    #[command(hide = true)]
+    Spawnd(spawnd::Arguments),
     Start(start::Arguments),
     Stop(stop::Arguments),
     Store(store::Arguments),
@@ -84,6 +90,7 @@ pub fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Actions(arguments) => actions::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
@@ -91,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
+        Command::Spawnd(arguments) => spawnd::run(arguments),
         Command::Start(arguments) => start::run(&arguments),
         Command::Stop(arguments) => stop::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

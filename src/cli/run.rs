@@ -74,7 +74,7 @@ its stderr is the cause. What it writes to stderr also counts as a heartbeat.
   resource = \"arn:aws:lambda:*:*:function:Resize*\"
   command = [\"python3\", \"resize.py\"]  # runs in the directory of the mapping file
   cwd = \".\"                           # or elsewhere
-  env = { STAGE = \"dev\" }             # added to PATH, HOME and LANG
+  env = { STAGE = \"dev\" }             # added to PATH, HOME, USER, LANG
   error = \"Resize.Failed\"             # of a failure that names no error itself
 
 It also says where Lambda functions are: a handler that runs as a process, or an endpoint.

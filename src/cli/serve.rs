@@ -22,6 +22,7 @@ use crate::cli::configuration::ConfigurationArguments;
 use crate::cli::configuration::buckets;
 use crate::cli::error::CliError;
 use crate::cli::source;
+use crate::cli::spawning::Spawning;
 use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
@@ -39,6 +40,7 @@ use crate::worker::configuration::Configuration;
 use crate::worker::lambda::endpoint::LambdaEndpoint;
 use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::nursery::Nursery;
+use crate::worker::spawn::wire::Ready;
 
 /// How long a stopping server waits for the requests that run.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(10);
@@ -97,6 +99,8 @@ pub(crate) struct Arguments {
     /// What is told on stderr or in the journal: off, error, warn, info, debug
     #[arg(long, value_name = "LEVEL", env = "STEPFN_LOG", default_value = "info")]
     log_level: LevelFilter,
+    #[command(flatten)]
+    spawning: Spawning,
     /// Lift AWS's quotas (payload size, number of events)
     #[arg(long)]
     no_quotas: bool,
@@ -171,13 +175,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let configuration = arguments.configuration.load()?;
     let mut directories = configuration.buckets.clone();
     directories.extend(buckets(&arguments.buckets)?);
+    let lock = (!arguments.ephemeral).then(|| arguments.data.join("tasks.lock"));
     let functions = configuration.mappings.functions().clone();
     let options = HostOptions {
         site: Arc::new(Site {
             actions: actions(arguments, &configuration),
             lambdas: Lambdas::new(functions, arguments.lambda_endpoint.clone()),
             mappings: configuration.mappings,
-            nursery: Arc::new(Nursery::default()),
+            nursery: Arc::new(Nursery::new(arguments.spawning.options(lock))),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
             has_callbacks: true,
@@ -204,6 +209,7 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     // First of all: whoever waits for the line below may stop the server at once.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
     let mut terminations = signal(SignalKind::terminate()).map_err(|error| internal(&error))?;
+    let nursery = Arc::clone(&options.site.nursery);
     let (host, feeds) = Host::open(store, options).map_err(|error| internal(&error))?;
     host.recover().map_err(|error| internal(&error))?;
     let listener = TcpListener::bind(arguments.listen)
@@ -220,6 +226,10 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     };
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
+    if !arguments.ephemeral {
+        // At once, not with the first task: what a server that was killed left behind ends now.
+        tokio::spawn(async move { tell_of_tasks(nursery.ready().await) });
+    }
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
     let api = Arc::new(Api::new(Arc::clone(&host)));
@@ -273,6 +283,19 @@ fn actions(arguments: &Arguments, configuration: &Configuration) -> ActionSite {
             directory.unwrap_or_else(|| arguments.data.join("checkpoints")),
         )),
         ..site
+    }
+}
+
+fn tell_of_tasks(ready: Result<Ready, String>) {
+    match ready {
+        Ok(ready) => {
+            let (rung, n_leftovers) = (ready.rung.number(), ready.n_leftovers);
+            tracing::info!(rung, n_leftovers, %ready.user, "Tasks can be started.");
+            if let Some(Err(error)) = ready.identities {
+                tracing::error!("The identity table cannot be used, so no task runs: {error}.");
+            }
+        }
+        Err(message) => tracing::error!("{message}"),
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::asl::definition::Resource;
 use crate::engine::host::Host;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
@@ -30,16 +31,13 @@ impl Host {
     ///
     /// # Errors
     /// What the task failed with; `States.Timeout` after its `TimeoutSeconds`, or after five minutes.
-    pub async fn attempt(
-        &self,
-        task: StartTask,
-        resource: Resource,
-        execution_arn: Arc<str>,
-    ) -> Result<Payload, StatesError> {
+    pub async fn attempt(&self, task: StartTask, resource: Resource, start: &Start) -> Result<Payload, StatesError> {
         let seconds = task.timeout_seconds.unwrap_or(TEST_SECONDS_MAX).min(TEST_SECONDS_MAX);
         let job = Job {
             task,
-            execution_arn,
+            execution_arn: start.execution_arn.clone(),
+            role_arn: start.role_arn.clone(),
+            state_machine: start.state_machine_name.clone(),
             resource,
             quotas: self.quotas,
             site: Arc::clone(&self.site),

@@ -223,6 +223,8 @@ impl Host {
         };
         let job = Job {
             execution_arn: live.record.facts.arn.clone(),
+            role_arn: live.record.facts.role_arn.clone(),
+            state_machine: worker::machine_name(&live.record.facts.machine_arn),
             resource: state.resource.clone(),
             quotas: self.quotas,
             site: Arc::clone(&self.site),

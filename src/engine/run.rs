@@ -312,7 +312,7 @@ impl<'a> Engine<'a> {
         match message {
             Message::Event { execution, kind } => self.queue.push_back((execution, kind)),
             Message::Log { state, line } => self.observer.log(&state, &line),
-            Message::Over { execution, task } => {
+            Message::Over { execution, task, .. } => {
                 self.open.remove(&(execution, task));
             }
         }
@@ -508,6 +508,8 @@ impl<'a> Engine<'a> {
         let key = (number, task.task);
         let job = Job {
             execution_arn: running.start.execution_arn.clone(),
+            role_arn: running.start.role_arn.clone(),
+            state_machine: worker::machine_name(&running.start.state_machine_arn),
             resource: state.resource.clone(),
             quotas: running.start.quotas,
             site: Arc::clone(&self.options.site),

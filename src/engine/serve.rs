@@ -97,7 +97,13 @@ impl Host {
                 // A report can cross its cancellation.
                 let _ = self.give(ExecutionId(execution), kind, None);
             }
-            Message::Over { execution, task } => self.over(ExecutionId(execution), task),
+            Message::Over { execution, task, ran } => {
+                if let Some(ran) = ran {
+                    let rung = ran.rung.number();
+                    tracing::debug!(execution, %task, ran.pid, rung, %ran.user, "A task's process has ended.");
+                }
+                self.over(ExecutionId(execution), task);
+            }
             Message::Log { .. } => {}
         }
     }

@@ -12,12 +12,16 @@ pub mod mapping;
 pub mod nursery;
 pub mod process;
 pub mod sfn;
+pub mod spawn;
 pub mod unmapped;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -36,9 +40,13 @@ use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 use crate::worker::sfn::StepFunctions;
+use crate::worker::spawn::wire::Claim;
+use crate::worker::spawn::wire::Ran;
 
 /// Longest output that is read with the quotas off.
 const UNLIMITED_OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A task cannot run as the account that it should run as.
+const IDENTITY_UNAVAILABLE: &str = "Debian.IdentityUnavailable";
 
 /// One kind of task.
 pub struct Worker {
@@ -88,6 +96,10 @@ pub struct Job {
     pub task: StartTask,
     /// The ARN of its execution.
     pub execution_arn: Arc<str>,
+    /// The role of its state machine; empty when it has none.
+    pub role_arn: Arc<str>,
+    /// The name of its state machine.
+    pub state_machine: Arc<str>,
     /// Its parsed resource.
     pub resource: Resource,
     /// Which quotas hold.
@@ -133,6 +145,16 @@ impl Site {
 }
 
 impl Job {
+    /// Returns for whom its processes are started.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            role_arn: self.role_arn.to_string(),
+            assumed_role_arn: self.task.role_arn.as_deref().map(str::to_owned),
+            state_machine: self.state_machine.to_string(),
+            state: self.task.state_name.to_string(),
+        }
+    }
+
     /// Returns the largest output that may be read, in bytes.
     pub fn output_bytes_max(&self) -> usize {
         match self.quotas {
@@ -181,6 +203,8 @@ pub enum Message {
         execution: u64,
         /// Which task.
         task: TaskId,
+        /// How its last process ran, for logs and audits.
+        ran: Option<Ran>,
     },
 }
 
@@ -191,6 +215,15 @@ pub struct Reports {
     task: TaskId,
     state: Arc<str>,
     sender: mpsc::UnboundedSender<Message>,
+    claim: Claim,
+    identity: Arc<Mutex<Identity>>,
+}
+
+/// What is known of the account of a task's processes.
+#[derive(Default)]
+struct Identity {
+    ran: Option<Ran>,
+    refusal: Option<StatesError>,
 }
 
 impl Reports {
@@ -201,17 +234,59 @@ impl Reports {
             task: TaskId(0),
             state: Arc::from(state),
             sender,
+            claim: Claim::default(),
+            identity: Arc::default(),
         }
     }
 
     /// Makes the way of one task.
-    pub fn new(execution: u64, task: &StartTask, sender: mpsc::UnboundedSender<Message>) -> Self {
+    pub fn new(execution: u64, job: &Job, sender: mpsc::UnboundedSender<Message>) -> Self {
         Self {
             execution,
-            task: task.task,
-            state: Arc::clone(&task.state_name),
+            task: job.task.task,
+            state: Arc::clone(&job.task.state_name),
             sender,
+            claim: job.claim(),
+            identity: Arc::default(),
         }
+    }
+
+    /// Makes the same way for work in the name of another task.
+    pub fn in_the_name_of(&self, claim: Claim) -> Self {
+        Self {
+            execution: self.execution,
+            task: self.task,
+            state: Arc::clone(&self.state),
+            sender: self.sender.clone(),
+            claim,
+            identity: Arc::default(),
+        }
+    }
+
+    /// Takes the error of a process that could not run as whom it should.
+    pub fn take_refusal(&self) -> Option<StatesError> {
+        self.identity().refusal.take()
+    }
+
+    /// Returns for whom the task's processes are started.
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// A process ran so.
+    pub fn ran(&self, ran: Ran) {
+        self.identity().ran = Some(ran);
+    }
+
+    /// A process could not run as whom it should: whatever the worker makes of it, the task fails with
+    /// `Debian.IdentityUnavailable`. `why` is a fragment of a sentence.
+    pub fn refused(&self, why: &str) {
+        let cause = process::shorten(&format!("The task cannot run as whom it should: {why}."));
+        self.identity().refusal = Some(StatesError::new(IDENTITY_UNAVAILABLE, cause));
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn event(&self, kind: EventKind) {
@@ -270,6 +345,12 @@ impl Cancel {
     }
 }
 
+/// Returns the name in a state machine's ARN. A child of a Map Run has its parent's.
+pub fn machine_name(arn: &str) -> Arc<str> {
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    Arc::from(name.split('/').next().unwrap_or_default())
+}
+
 /// Tells whether nothing here does the task: an activity that workers outside poll for.
 pub fn leaves_to_others(job: &Job) -> bool {
     let worker = WORKERS.iter().find(|worker| (worker.matches)(job));
@@ -279,7 +360,7 @@ pub fn leaves_to_others(job: &Job) -> bool {
 /// Does one job from its first report to its last.
 pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<Message>, mut cancel: Cancel) {
     let task = job.task.task;
-    let reports = Reports::new(execution, &job.task, sender);
+    let reports = Reports::new(execution, &job, sender);
     let Some(worker) = WORKERS.iter().find(|worker| (worker.matches)(&job)) else {
         return;
     };
@@ -291,7 +372,8 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
         );
         let error = StatesError::new("States.Runtime", sentence);
         reports.event(EventKind::TaskFailed { task, error });
-        let _ = reports.sender.send(Message::Over { execution, task });
+        let ran = None;
+        let _ = reports.sender.send(Message::Over { execution, task, ran });
         return;
     }
     reports.started(worker.name);
@@ -301,10 +383,12 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
         reports.submitted(Payload::new(serde_json::json!({})));
     }
     let result = (worker.carry_out)(&job, &reports, &mut cancel).await;
+    let Identity { ran, refusal } = std::mem::take(&mut *reports.identity());
+    let result = refusal.map_or(result, Err);
     match result {
         Ok(response) if waits_for_token => reports.submitted(response),
         Ok(output) => reports.event(EventKind::TaskSucceeded { task, output }),
         Err(error) => reports.event(EventKind::TaskFailed { task, error }),
     }
-    let _ = reports.sender.send(Message::Over { execution, task });
+    let _ = reports.sender.send(Message::Over { execution, task, ran });
 }

@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_wrap::tokio::CommandWrap;
-use process_wrap::tokio::ProcessSession;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use crate::model::quota::CAUSE_CHARS_MAX;
 use crate::worker::Cancel;
 use crate::worker::Reports;
-use crate::worker::nursery::MARK;
+use crate::worker::nursery::Asked;
+use crate::worker::nursery::Ender;
 use crate::worker::nursery::Nursery;
+use crate::worker::nursery::Rest;
+use crate::worker::spawn::wire::Claim;
+use crate::worker::spawn::wire::Failure;
+use crate::worker::spawn::wire::FailureKind;
+use crate::worker::spawn::wire::Ran;
 
 /// How much of stderr is kept: its end.
 const STDERR_BYTES_MAX: usize = 64 * 1024;
@@ -38,7 +43,7 @@ pub struct Spec {
     pub argv: Vec<String>,
     /// What it reads.
     pub stdin: Vec<u8>,
-    /// Variables added to `PATH`, `HOME` and `LANG`.
+    /// Variables added to `PATH`, `HOME`, `USER` and `LANG`.
     pub env: BTreeMap<String, String>,
     /// Where it runs.
     pub cwd: Option<PathBuf>,
@@ -70,19 +75,122 @@ pub struct Done {
     pub stderr: Vec<u8>,
 }
 
+/// A process that runs. When it is dropped it is ended.
+#[derive(Debug)]
+pub struct Child {
+    /// What it reads.
+    pub stdin: Option<pipe::Sender>,
+    /// What it writes.
+    pub stdout: Option<pipe::Receiver>,
+    /// What it writes for people.
+    pub stderr: Option<pipe::Receiver>,
+    asked: Asked,
+    ended: Option<Result<i32, Failure>>,
+}
+
+impl Child {
+    /// Waits until it runs its program; returns how it runs. Only the first call waits.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn started(&mut self) -> io::Result<Ran> {
+        match (&mut self.asked.news.started).await {
+            Ok(ran) => ran.map_err(into_error),
+            Err(_) => Err(io::Error::other("its start was told already")),
+        }
+    }
+
+    /// Waits until it has ended and nothing that it started is left. May be called again.
+    ///
+    /// # Errors
+    /// It could not be started, or the process that starts tasks has ended.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        if self.ended.is_none() {
+            let news = (&mut self.asked.news.over).await;
+            self.ended = Some(news.unwrap_or_else(|_| Err(crate::worker::spawn::link::ended())));
+        }
+        match &self.ended {
+            Some(Ok(status)) => Ok(ExitStatus::from_raw(*status)),
+            Some(Err(failure)) => Err(into_error(failure.clone())),
+            None => Err(io::Error::other("it has not ended")),
+        }
+    }
+
+    /// Returns what ends it from elsewhere while somebody waits here.
+    pub fn ender(&self) -> Ender {
+        self.asked.ender.clone()
+    }
+
+    /// Ends it and all that it started: SIGTERM, a second of grace, SIGKILL. Returns when nothing is left.
+    pub async fn end(&mut self) {
+        if self.ended.is_none() {
+            self.asked.ender.end();
+            let _ = self.wait().await;
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            self.asked.ender.end();
+        }
+    }
+}
+
+/// Starts a process that goes on; `stdin` and the limits of the specification do not count. It runs as the account
+/// that the identity table gives to `claim`.
+///
+/// # Errors
+/// It cannot be started; the error says what is missing.
+pub async fn start(spec: &Spec, nursery: &Nursery, claim: &Claim) -> io::Result<(Child, Ran)> {
+    confirmed(ask(spec, nursery, claim)?).await
+}
+
+/// As `start`, but its stdin, stdout and stderr are the given ones, and so are all its variables.
+///
+/// # Errors
+/// It cannot be started; the error says what is missing.
+pub async fn start_with(
+    spec: &Spec,
+    stdio: [OwnedFd; 3],
+    nursery: &Nursery,
+    claim: &Claim,
+) -> io::Result<(Child, Ran)> {
+    confirmed(Child {
+        stdin: None,
+        stdout: None,
+        stderr: None,
+        asked: nursery.ask(
+            &spec.argv,
+            stdio,
+            Rest {
+                is_bare: true,
+                ..rest(spec, claim)?
+            },
+        )?,
+        ended: None,
+    })
+    .await
+}
+
+async fn confirmed(mut child: Child) -> io::Result<(Child, Ran)> {
+    match child.started().await {
+        Ok(ran) => Ok((child, ran)),
+        Err(error) => {
+            let _ = child.wait().await;
+            Err(error)
+        }
+    }
+}
+
 /// Runs a process to its end. When this returns, nothing that the process started is left.
 ///
 /// # Errors
 /// It cannot be started; the error says what is missing.
 pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
-    let mark = nursery.mark();
-    let spawned = nursery.start(&mark, || {
-        let child = spawn(spec, &mark)?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-        Ok((child, pid))
-    });
-    let (mut child, leader) = spawned.map_err(|error| name_missing_directory(spec, error))?;
-    let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
+    let mut child = ask(spec, nursery, reports.claim())?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (too_long, mut stdout_too_long) = oneshot::channel();
     let mut output = Vec::new();
     let mut errors = Tail::default();
@@ -108,7 +216,6 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
         };
         match status {
             Ok(status) => {
-                nursery.end_survivors(&leader).await;
                 if streams_open {
                     let _ = tokio::time::timeout(DRAIN_TIME_MAX, &mut streams).await;
                 }
@@ -118,13 +225,19 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
                 }
             }
             Err(ended) => {
-                nursery.end(&leader).await;
-                let _ = child.wait().await;
+                child.end().await;
                 Err(ended)
             }
         }
     };
-    nursery.release(&leader);
+    if let Ok(Ok(ran)) = child.asked.news.started.try_recv() {
+        reports.ran(ran);
+    }
+    if let Some(Err(failure)) = &child.ended
+        && failure.kind == FailureKind::IdentityUnavailable
+    {
+        reports.refused(&failure.message);
+    }
     Ok(match ended {
         Ok(status) => Ended::Done(Done {
             status: status?,
@@ -135,53 +248,48 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
     })
 }
 
-fn spawn(spec: &Spec, mark: &str) -> io::Result<Box<dyn process_wrap::tokio::ChildWrapper>> {
-    let program = spec.argv.first().map_or("", String::as_str);
-    let program = match &spec.cwd {
-        Some(cwd) if program.contains('/') => cwd.join(program).into_os_string(),
-        _ => program.into(),
+fn ask(spec: &Spec, nursery: &Nursery, claim: &Claim) -> io::Result<Child> {
+    let (stdin, stdin_end) = io::pipe()?;
+    let (stdout_end, stdout) = io::pipe()?;
+    let (stderr_end, stderr) = io::pipe()?;
+    let stdio = [OwnedFd::from(stdin), OwnedFd::from(stdout), OwnedFd::from(stderr)];
+    Ok(Child {
+        stdin: Some(pipe::Sender::from_owned_fd(stdin_end.into())?),
+        stdout: Some(pipe::Receiver::from_owned_fd(stdout_end.into())?),
+        stderr: Some(pipe::Receiver::from_owned_fd(stderr_end.into())?),
+        asked: nursery.ask(&spec.argv, stdio, rest(spec, claim)?)?,
+        ended: None,
+    })
+}
+
+fn rest(spec: &Spec, claim: &Claim) -> io::Result<Rest> {
+    let cwd = match &spec.cwd {
+        Some(cwd) => Some(cwd.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned()),
+        None => None,
     };
-    let mut wrap = CommandWrap::with_new(program, |command| {
-        command
-            .args(spec.argv.iter().skip(1))
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        for (name, default) in [
-            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-            ("HOME", "/"),
-            ("LANG", "C.UTF-8"),
-        ] {
-            command.env(name, std::env::var_os(name).unwrap_or_else(|| default.into()));
-        }
-        command.envs(&spec.env).env(MARK, mark);
-        if let Some(cwd) = &spec.cwd
-            && !cwd.as_os_str().is_empty()
-        {
-            command.current_dir(cwd);
-        }
-    });
-    wrap.wrap(ProcessSession);
-    // The session's wrapper would reap the whole process group, which is the nursery's work.
-    Ok(wrap.spawn()?.into_inner())
+    Ok(Rest {
+        is_bare: false,
+        env: spec.env.clone(),
+        cwd: cwd.filter(|cwd| !cwd.is_empty()),
+        claim: claim.clone(),
+    })
 }
 
-/// Tells a missing directory from a missing program, which the system reports alike.
-fn name_missing_directory(spec: &Spec, error: io::Error) -> io::Error {
-    match &spec.cwd {
-        Some(cwd) if !cwd.as_os_str().is_empty() && !cwd.is_dir() => {
-            io::Error::new(error.kind(), format!("there is no directory `{}`", cwd.display()))
-        }
-        _ => error,
-    }
+fn into_error(failure: Failure) -> io::Error {
+    let kind = match failure.kind {
+        FailureKind::ArgumentsTooLong => io::ErrorKind::ArgumentListTooLong,
+        FailureKind::IdentityUnavailable | FailureKind::NotExecutable => io::ErrorKind::PermissionDenied,
+        FailureKind::NoDirectory | FailureKind::NotFound => io::ErrorKind::NotFound,
+        FailureKind::Other => io::ErrorKind::Other,
+        FailureKind::Resources => io::ErrorKind::ResourceBusy,
+    };
+    io::Error::new(kind, failure.message)
 }
 
-async fn write(stdin: Option<tokio::process::ChildStdin>, bytes: &[u8]) {
+async fn write(stdin: Option<pipe::Sender>, bytes: &[u8]) {
     if let Some(mut stdin) = stdin {
         // A process need not read its input.
         let _ = stdin.write_all(bytes).await;
-        let _ = stdin.shutdown().await;
     }
 }
 

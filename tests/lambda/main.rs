@@ -286,7 +286,7 @@ async fn a_process_that_cannot_begin_says_why() {
         told.starts_with("Debian.LambdaStartFailed The function `F` cannot be started with"),
         "{told}"
     );
-    assert!(told.contains("No such file"), "{told}");
+    assert!(told.contains("there is no such program"), "{told}");
     std::fs::remove_dir_all(&missing.directory).unwrap();
     let told = missing.told(json!({})).await;
     assert!(told.contains("there is no directory"), "{told}");

@@ -89,7 +89,7 @@ async fn call(api: &Api, request: Request) -> Answer {
     let setting = setting::read(&request, &machine, state)?;
     let n_failed = setting.n_failed_iterations;
     let start = start(api, &request, input.clone());
-    let execution_arn = Arc::clone(&start.execution_arn);
+    let whose = start.clone();
     let mut isolated = IsolatedState::new(Arc::clone(&machine), state_id, start, setting, api.host.now());
     let progress = isolated.begin();
     if let Some(mock) = &mock {
@@ -98,7 +98,7 @@ async fn call(api: &Api, request: Request) -> Answer {
     let progress = match (progress, mock) {
         (Progress::Task(..) | Progress::Join, Some(Mock::Result(result, _))) => isolated.succeed(result),
         (Progress::Task(..) | Progress::Join, Some(Mock::Error(error))) => isolated.fail(error),
-        (Progress::Task(task, resource), None) => match api.host.attempt(*task, resource, execution_arn).await {
+        (Progress::Task(task, resource), None) => match api.host.attempt(*task, resource, &whose).await {
             Ok(output) => isolated.succeed(output),
             Err(error) => isolated.fail(error),
         },

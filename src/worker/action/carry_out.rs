@@ -71,6 +71,9 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         cancel,
         output_bytes_max: job.output_bytes_max(),
     };
+    if work.site.planned.is_none() {
+        check_account(action, &work).await?;
+    }
     let result = settle(action, job, &mut work).await?;
     let result = Payload::new(result);
     match result.text().len() <= job.output_bytes_max() {
@@ -86,6 +89,24 @@ fn check(facts: &Facts, parameters: &Value) -> Result<(), StatesError> {
     })
 }
 
+/// Refuses an action that this process does itself, as its own user, when the task belongs to another account.
+pub(super) async fn check_account(action: &'static dyn Action, work: &Work<'_>) -> Result<(), StatesError> {
+    if action.is_done_by_processes() {
+        return Ok(());
+    }
+    let name = action.facts().name;
+    let why = match work.nursery.whom(work.reports.claim()).await {
+        Ok(whom) if whom.is_own => return Ok(()),
+        Ok(whom) => format!(
+            "`{name}` is done by the engine itself, which cannot become `{}`; commands and `shell.run` can",
+            whom.user
+        ),
+        Err(why) => why,
+    };
+    work.reports.refused(&why);
+    Err(StatesError::default())
+}
+
 /// Does what is left to do until the machine is as asked.
 async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> Result<Value, StatesError> {
     let facts = action.facts();
@@ -95,6 +116,7 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         state_name: Arc::clone(&job.task.state_name),
         task: job.task.task.0,
         action: facts.name,
+        claim: job.claim(),
     };
     let keeps = facts.undo.is_some() && action.keeps(parameters);
     let checkpoints = work.site.checkpoints.as_ref().filter(|_| keeps);

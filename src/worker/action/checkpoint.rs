@@ -23,8 +23,11 @@ use std::time::UNIX_EPOCH;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
+
 use sha2::Digest;
 use sha2::Sha256;
+
+use crate::worker::spawn::wire::Claim;
 
 /// The file of a checkpoint.
 const FILE: &str = "checkpoint.json";
@@ -54,6 +57,8 @@ pub struct Owner {
     pub task: u64,
     /// The action's name.
     pub action: &'static str,
+    /// For whom its processes are started.
+    pub claim: Claim,
 }
 
 /// A checkpoint, as its file has it.
@@ -81,6 +86,9 @@ pub struct Saved {
     pub result: Option<Value>,
     /// What undoing it gave, once it is undone.
     pub undone: Option<Value>,
+    /// For whom the processes that undo it are started.
+    #[serde(default)]
+    pub claim: Claim,
     /// Where its files are.
     #[serde(skip)]
     pub directory: PathBuf,
@@ -180,6 +188,7 @@ impl Checkpoints {
             before,
             result: None,
             undone: None,
+            claim: owner.claim.clone(),
             directory,
         };
         write(&saved)?;
@@ -339,6 +348,7 @@ mod tests {
             state_name: Arc::from("S"),
             task,
             action: "file.write",
+            claim: Claim::default(),
         }
     }
 

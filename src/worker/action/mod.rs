@@ -53,6 +53,12 @@ pub trait Action: Send + Sync {
         Vec::new()
     }
 
+    /// Tells whether processes do all of it, which can run as the task's account. What the engine does itself it does
+    /// as its own user, so it is refused to tasks of other accounts.
+    fn is_done_by_processes(&self) -> bool {
+        false
+    }
+
     /// Tells whether it has anything to keep with these parameters, when it can be undone at all.
     fn keeps(&self, _parameters: &Value) -> bool {
         true

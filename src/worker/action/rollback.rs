@@ -69,7 +69,20 @@ async fn try_undo(saved: &mut Saved, work: &mut Work<'_>) -> Result<(), StatesEr
             format!("A lock of {} cannot be made: {error}.", saved.action),
         )
     })?;
-    let undone = action.undo(saved, work).await?;
+    // What undoes a change has no other rights than what made it.
+    let reports = work.reports.in_the_name_of(saved.claim.clone());
+    let mut own = Work {
+        nursery: work.nursery,
+        site: work.site,
+        reports: &reports,
+        cancel: work.cancel,
+        output_bytes_max: work.output_bytes_max,
+    };
+    let undone = match carry_out::check_account(*action, &own).await {
+        Ok(()) => action.undo(saved, &mut own).await,
+        Err(error) => Err(error),
+    };
+    let undone = reports.take_refusal().map_or(undone, Err)?;
     let mut noted = saved.clone();
     *saved = carry_out::of_disk(move || {
         noted.undone(undone)?;

@@ -36,9 +36,9 @@ const INVALID_PARAMETERS: &str = "Shell.InvalidParameters";
 static FACTS: Facts = Facts {
     name: "shell.run",
     summary: "Runs a command or a script.",
-    details: "The process gets a clean environment: `PATH`, `HOME`, `LANG` and what `Env` adds. Whatever it starts ends \
-              with it. Its lines on stderr are shown while it runs, and count as heartbeats. A stdout larger than the \
-              payload quota fails with `States.DataLimitExceeded`; of stderr the last 64 KiB are kept.",
+    details: "The process gets a clean environment: `PATH`, `HOME`, `USER`, `LANG` and what `Env` adds. Whatever it \
+              starts ends with it. Its lines on stderr are shown while it runs, and count as heartbeats. A stdout larger \
+              than the payload quota fails with `States.DataLimitExceeded`; of stderr the last 64 KiB are kept.",
     parameters: &[
         Parameter::optional(
             "Command",
@@ -179,6 +179,10 @@ fn shell(script: &str) -> Vec<String> {
 impl Action for ShellRun {
     fn facts(&self) -> &'static Facts {
         &FACTS
+    }
+
+    fn is_done_by_processes(&self) -> bool {
+        true
     }
 
     fn keeps(&self, parameters: &Value) -> bool {

@@ -70,6 +70,8 @@ pub struct Bench {
 
 /// The ARN of the bench's execution.
 pub const EXECUTION: &str = "arn:aws:states:us-east-1:123456789012:execution:M:E";
+/// The role of its state machine.
+const ROLE: &str = "arn:aws:iam::123456789012:role/R";
 
 impl Bench {
     /// Makes a bench that keeps its checkpoints and locks in a directory.
@@ -129,10 +131,11 @@ impl Bench {
             token: None,
             progress: TaskProgress::Scheduled,
         };
-        let reports = Reports::new(0, &task, self.sender.clone());
         let job = Job {
             task,
             execution_arn: Arc::from(EXECUTION),
+            role_arn: Arc::from(ROLE),
+            state_machine: Arc::from("M"),
             resource: Resource {
                 arn,
                 family: TaskFamily::Activity,
@@ -141,6 +144,7 @@ impl Bench {
             quotas: Quotas::Aws,
             site: Arc::clone(&self.site),
         };
+        let reports = Reports::new(0, &job, self.sender.clone());
         let (sender, mut cancel) = Cancel::pair();
         self.canceller = Some(sender);
         let result = carry_out::carry_out(&job, &reports, &mut cancel).await;

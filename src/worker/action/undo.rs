@@ -87,6 +87,10 @@ impl Action for Undo {
         &FACTS
     }
 
+    fn is_done_by_processes(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Plan, StatesError> {
         let found = Self::found(parameters, work).await?;
         let open = found.iter().rev().filter(|saved| saved.status != Status::Undone);

@@ -31,7 +31,7 @@ const RESERVED: &[&str] = &[
     "AWS_REGION",
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
-    crate::worker::nursery::MARK,
+    crate::worker::spawn::kin::MARK,
 ];
 
 /// All functions by the name or ARN that the table gives them: `[lambda."NAME"]`.

@@ -1,17 +1,14 @@
 //! One process of a function, from its start to the end of everything it started.
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_wrap::tokio::ChildWrapper;
-use process_wrap::tokio::CommandWrap;
-use process_wrap::tokio::KillOnDrop;
-use process_wrap::tokio::ProcessSession;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,9 +22,11 @@ use crate::worker::lambda::request::Invocation;
 use crate::worker::lambda::runtime_api::Desk;
 use crate::worker::lambda::runtime_api::Outcome;
 use crate::worker::lambda::runtime_api::Work;
-use crate::worker::nursery::Leader;
-use crate::worker::nursery::MARK;
+use crate::worker::nursery::Ender;
 use crate::worker::nursery::Nursery;
+use crate::worker::process;
+use crate::worker::process::Spec;
+use crate::worker::spawn::wire::Claim;
 
 /// How long to wait for the last words of a process that has ended.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -36,8 +35,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Instance {
     desk: Arc<Desk>,
     logs: Arc<Logs>,
-    leader: Leader,
-    nursery: Arc<Nursery>,
+    pid: i32,
+    ender: Ender,
     /// How it ended, once it has.
     exit: watch::Receiver<Option<Exit>>,
     /// Waits for its end, and cleans up after it.
@@ -73,7 +72,12 @@ impl Instance {
     ///
     /// # Errors
     /// It cannot be started; the error says what is missing.
-    pub async fn start(function: &ProcessFunction, name: &FunctionName, nursery: &Arc<Nursery>) -> io::Result<Self> {
+    pub async fn start(
+        function: &ProcessFunction,
+        name: &FunctionName,
+        nursery: &Nursery,
+        claim: &Claim,
+    ) -> io::Result<Self> {
         if !function.code.is_dir() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -82,15 +86,18 @@ impl Instance {
         }
         let desk = Arc::new(Desk::default());
         let (address, serving) = desk.serve().await?;
-        let mark = nursery.mark();
         let (reader, writer) = io::pipe()?;
-        let spawned = nursery.start(&mark, || {
-            let child = spawn(function, name, &address.to_string(), writer.into(), &mark)?;
-            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-            Ok((child, pid))
-        });
-        let (mut child, leader) = match spawned {
-            Ok(spawned) => spawned,
+        let stdio = [
+            File::open("/dev/null")?.into(),
+            writer.try_clone()?.into(),
+            writer.into(),
+        ];
+        let started = match spec(function, name, &address.to_string()) {
+            Ok(spec) => process::start_with(&spec, stdio, nursery, claim).await,
+            Err(error) => Err(error),
+        };
+        let (mut child, ran) = match started {
+            Ok(started) => started,
             Err(error) => {
                 serving.abort();
                 return Err(error);
@@ -98,14 +105,10 @@ impl Instance {
         };
         let logs = Arc::new(Logs::new(OwnedFd::from(reader))?);
         let (ended, exit) = watch::channel(None);
-        let keeper = tokio::spawn({
-            let (nursery, leader) = (Arc::clone(nursery), leader.clone());
-            async move {
-                let status = child.wait().await.ok();
-                ended.send_replace(Some(Exit(status)));
-                nursery.end_survivors(&leader).await;
-                nursery.release(&leader);
-            }
+        let ender = child.ender();
+        let keeper = tokio::spawn(async move {
+            let status = child.wait().await.ok();
+            ended.send_replace(Some(Exit(status)));
         });
         let reading = tokio::spawn({
             let logs = Arc::clone(&logs);
@@ -114,8 +117,8 @@ impl Instance {
         Ok(Self {
             desk,
             logs,
-            leader,
-            nursery: Arc::clone(nursery),
+            pid: ran.pid,
+            ender,
             exit,
             keeper,
             serving,
@@ -135,7 +138,7 @@ impl Instance {
 
     /// Returns the process id.
     pub fn pid(&self) -> i32 {
-        self.leader.pid
+        self.pid
     }
 
     /// Lets the process do an invocation, and shows its log to a task meanwhile.
@@ -193,7 +196,7 @@ impl Instance {
     /// Kills the process and everything it started. Returns when nothing of it is left.
     pub async fn end(self) {
         if self.is_alive() {
-            self.nursery.kill(&self.leader).await;
+            self.ender.kill();
         }
         let _ = self.keeper.await;
         for task in [self.serving, self.reading] {
@@ -206,30 +209,17 @@ impl Instance {
     }
 }
 
-fn spawn(
-    function: &ProcessFunction,
-    name: &FunctionName,
-    api: &str,
-    writer: OwnedFd,
-    mark: &str,
-) -> io::Result<Box<dyn ChildWrapper>> {
-    let argv = function.runtime.argv(function);
-    let stderr = writer.try_clone()?;
-    let mut wrap = CommandWrap::with_new(&argv[0], |command| {
-        command
-            .args(&argv[1..])
-            .env_clear()
-            .envs(environment(function, name, api))
-            .env(MARK, mark)
-            .current_dir(&function.code)
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(writer))
-            .stderr(Stdio::from(stderr));
-    });
-    wrap.wrap(KillOnDrop);
-    wrap.wrap(ProcessSession);
-    // The session's wrapper would reap the whole process group, which is the nursery's work.
-    Ok(wrap.spawn()?.into_inner())
+fn spec(function: &ProcessFunction, name: &FunctionName, api: &str) -> io::Result<Spec> {
+    let text = |argument: OsString| argument.into_string().map_err(|_| io::ErrorKind::InvalidInput.into());
+    let argv = function.runtime.argv(function).into_iter().map(text);
+    Ok(Spec {
+        argv: argv.collect::<io::Result<_>>()?,
+        stdin: Vec::new(),
+        env: environment(function, name, api).into_iter().collect(),
+        cwd: Some(function.code.clone()),
+        stdout_bytes_max: 0,
+        log_stderr: false,
+    })
 }
 
 /// What Lambda tells a function, without credentials, and what the mapping adds.

@@ -30,8 +30,8 @@ pub struct Lambdas {
     functions: Functions,
     /// Where functions are called that the table does not name.
     endpoint: Option<LambdaEndpoint>,
-    /// By key and version: a process knows its version.
-    pools: Mutex<BTreeMap<(String, String), Arc<Pool>>>,
+    /// By key, version (a process knows its own) and account.
+    pools: Mutex<BTreeMap<(String, String, String), Arc<Pool>>>,
 }
 
 impl Lambdas {
@@ -44,8 +44,16 @@ impl Lambdas {
         }
     }
 
-    fn pool(&self, key: &str, name: &FunctionName, function: &ProcessFunction, nursery: &Arc<Nursery>) -> Arc<Pool> {
-        let key = (key.to_owned(), name.executed_version().to_owned());
+    /// The processes of one account do nothing for another.
+    fn pool(
+        &self,
+        key: &str,
+        name: &FunctionName,
+        function: &ProcessFunction,
+        nursery: &Arc<Nursery>,
+        user: String,
+    ) -> Arc<Pool> {
+        let key = (key.to_owned(), name.executed_version().to_owned(), user);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Pool::new(function.clone(), Arc::clone(nursery)));
         Arc::clone(pools.entry(key).or_insert_with(new))
@@ -78,7 +86,12 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     let found = lambdas.functions.find(&request.name);
     let answer = match (found, &lambdas.endpoint) {
         (Some((key, Function::Process(function))), _) => {
-            let pool = lambdas.pool(key, &request.name, function, &job.site.nursery);
+            let nursery = &job.site.nursery;
+            let whom = nursery.whom(reports.claim()).await.map_err(|why| {
+                reports.refused(&why);
+                StatesError::default()
+            })?;
+            let pool = lambdas.pool(key, &request.name, function, nursery, whom.user);
             in_process(&pool, request, reports, cancel).await?
         }
         (Some((_, Function::Endpoint(endpoint))), _) | (None, Some(endpoint)) => {

@@ -80,7 +80,7 @@ impl Pool {
         loop {
             let (mut instance, is_warm) = match self.take_idle() {
                 Some(instance) => (instance, true),
-                None => (self.start(&invocation.request).await?, false),
+                None => (self.start(&invocation.request, reports.as_ref()).await?, false),
             };
             let begin = Instant::now();
             let ran = instance
@@ -148,8 +148,9 @@ impl Pool {
         Some(instance)
     }
 
-    async fn start(&self, request: &Request) -> Result<Instance, StatesError> {
-        let started = Instance::start(&self.function, &request.name, &self.nursery).await;
+    async fn start(&self, request: &Request, reports: Option<&Reports>) -> Result<Instance, StatesError> {
+        let claim = reports.map(|reports| reports.claim().clone()).unwrap_or_default();
+        let started = Instance::start(&self.function, &request.name, &self.nursery, &claim).await;
         started.map_err(|error| {
             StatesError::new(
                 START_FAILED,

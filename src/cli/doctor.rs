@@ -1,0 +1,107 @@
+//! `stepfn doctor`: how tasks run on this machine, and what is missing for more.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::error::printable;
+use crate::cli::spawning::Spawning;
+use crate::worker::nursery::Nursery;
+use crate::worker::spawn::wire::Ready;
+
+/// Show how tasks run on this machine, as whom, and what is missing for more
+///
+/// Exit code 1 when tasks cannot be started, or the identity table cannot be used.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    spawning: Spawning,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
+    let nursery = Nursery::new(arguments.spawning.options(None));
+    let found = crate::engine::run::block_on(async {
+        let ready = nursery.ready().await;
+        nursery.end_all().await;
+        ready
+    });
+    let found = found.map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
+    let ready = match found {
+        Ok(ready) => ready,
+        Err(message) => {
+            let message = message.trim_end_matches('.');
+            let text = format!("tasks cannot be started: {}", printable(message));
+            CliError::usage(text).print();
+            return Ok(error::FAILED);
+        }
+    };
+    let text = match arguments.json {
+        true => format!("{:#}\n", as_json(&ready)),
+        false => as_text(&ready),
+    };
+    crate::cli::table::print(&printable(&text))?;
+    let is_unusable = matches!(&ready.identities, Some(Err(_)));
+    Ok(if is_unusable { error::FAILED } else { 0 })
+}
+
+fn as_json(ready: &Ready) -> serde_json::Value {
+    let rungs: Vec<_> = ready
+        .offers
+        .iter()
+        .map(|offer| {
+            let rung = offer.rung;
+            json!({ "rung": rung.number(), "name": rung, "isUsed": rung == ready.rung, "lacks": offer.lacks })
+        })
+        .collect();
+    let identities = match &ready.identities {
+        None => json!(null),
+        Some(Ok(rows)) => json!({ "rows": rows }),
+        Some(Err(error)) => json!({ "error": error }),
+    };
+    json!({
+        "rung": ready.rung.number(),
+        "rungs": rungs,
+        "user": ready.user,
+        "otherUsers": ready.is_root,
+        "identities": identities,
+    })
+}
+
+fn as_text(ready: &Ready) -> String {
+    let mut text = format!(
+        "Tasks are held by rung {}: {}.\n\n",
+        ready.rung.number(),
+        ready.rung.describe()
+    );
+    for offer in &ready.offers {
+        let state = match &offer.lacks {
+            _ if offer.rung == ready.rung => "in use".to_owned(),
+            Some(lacks) => format!("not available: {lacks}"),
+            None => "available".to_owned(),
+        };
+        let _ = writeln!(text, "  {} {}: {state}", offer.rung.number(), offer.rung.describe());
+    }
+    let others = match ready.is_root {
+        true => "Tasks are started by root, so they can run as any account.",
+        false => "Tasks are started without root, so they can run as this user only.",
+    };
+    let _ = writeln!(text, "\n{others} The user is `{}`.", ready.user);
+    match &ready.identities {
+        None => text += "There is no identity table: every task runs as this user.\n",
+        Some(Err(error)) => {
+            let _ = writeln!(text, "The identity table cannot be used, so no task runs: {error}.");
+        }
+        Some(Ok(rows)) => {
+            text += "The identity table (role, state machine, state -> account):\n";
+            for row in rows {
+                let _ = writeln!(text, "  {row}");
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! `stepfn spawnd`: starts and ends the processes of tasks. Only the engine calls it.
+
+use std::path::PathBuf;
+
+use crate::cli::error::CliError;
+use crate::worker::spawn::identity::Identities;
+use crate::worker::spawn::rung::Isolation;
+use crate::worker::spawn::server;
+use crate::worker::spawn::server::Settings;
+
+/// Start and end the processes of tasks, for the engine that holds the other end of stdin
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How the processes of a task are held together
+    #[arg(long, default_value = "auto")]
+    isolation: Isolation,
+    /// The directory of the identity table
+    #[arg(long, conflicts_with = "no_identities")]
+    identities: Option<PathBuf>,
+    /// Everything runs as this user
+    #[arg(long)]
+    no_identities: bool,
+    /// A file to lock as long as tasks may be left
+    #[arg(long)]
+    lock: Option<PathBuf>,
+    /// How the marks of the tasks begin
+    #[arg(long, default_value = "")]
+    site: String,
+    /// End what carries such a mark
+    #[arg(long)]
+    clean: bool,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<u8, CliError> {
+    let socket = server::take_socket()
+        .map_err(|error| CliError::internal(format!("tasks cannot be started: {error}")))?
+        .ok_or_else(|| CliError::usage("`stepfn spawnd` is started by the engine, with a socket as its stdin"))?;
+    let settings = Settings {
+        isolation: arguments.isolation,
+        identities: match (arguments.identities, arguments.no_identities) {
+            (Some(directory), _) => Identities::Directory(directory),
+            (None, true) => Identities::Nobody,
+            (None, false) => Identities::System,
+        },
+        lock: arguments.lock,
+        site: arguments.site,
+        clean: arguments.clean,
+    };
+    // The engine hears of it and tells.
+    match server::serve(socket, settings) {
+        Ok(()) => Ok(0),
+        Err(_) => Ok(crate::cli::error::INTERNAL),
+    }
+}

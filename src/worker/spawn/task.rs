@@ -1,0 +1,489 @@
+//! One task's processes in `spawnd`: their start, and their end.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::pipe::PipeFlags;
+use rustix::process::Signal;
+
+use crate::model::glob;
+use crate::worker::spawn::cgroup::Group;
+use crate::worker::spawn::child;
+use crate::worker::spawn::child::Plan;
+use crate::worker::spawn::child::Stage;
+use crate::worker::spawn::fork;
+use crate::worker::spawn::fork::Forked;
+use crate::worker::spawn::fork::Fresh;
+use crate::worker::spawn::identity::Account;
+use crate::worker::spawn::identity::Grant;
+use crate::worker::spawn::kin;
+use crate::worker::spawn::kin::Leader;
+use crate::worker::spawn::kin::MARK;
+use crate::worker::spawn::kin::Process;
+use crate::worker::spawn::namespace;
+use crate::worker::spawn::rung::Holder;
+use crate::worker::spawn::rung::Rung;
+use crate::worker::spawn::wire::Failure;
+use crate::worker::spawn::wire::FailureKind;
+use crate::worker::spawn::wire::Ran;
+use crate::worker::spawn::wire::Spawn;
+
+/// How long to go on after SIGKILL: only a process that is stuck in the kernel takes longer.
+const KILL_TIME_MAX: Duration = Duration::from_secs(10);
+/// Where programs are when the task does not say.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A running task.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) ran: Ran,
+    leader: Leader,
+    hold: Hold,
+    names: Names,
+    /// What its child says until its program runs; closed then.
+    report: Option<OwnedFd>,
+    failure: Option<Failure>,
+    status: Option<i32>,
+    ending: Option<Ending>,
+}
+
+/// What holds the processes together.
+#[derive(Debug)]
+enum Hold {
+    Group(Group),
+    /// The leader is the namespace's first process, and tells the task's status here.
+    Namespace(OwnedFd),
+    Nothing,
+}
+
+/// What the messages of failures name.
+#[derive(Debug)]
+struct Names {
+    program: String,
+    cwd: Option<String>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    since: Instant,
+    grace: Duration,
+    told: BTreeSet<(i32, u64)>,
+    pause: Duration,
+    next: Instant,
+}
+
+/// What became of a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It goes on.
+    No,
+    /// It never ran its program.
+    Failed(Failure),
+    /// Nothing of it is left.
+    Over(i32),
+}
+
+impl Task {
+    /// Starts a task's first process.
+    pub(super) fn start(
+        spawn: Spawn,
+        stdio: &[OwnedFd; 3],
+        grant: Grant,
+        mark: &str,
+        rung: Rung,
+        holder: &mut Holder,
+    ) -> Result<Self, Failure> {
+        let resources = |error: io::Error| Failure::new(FailureKind::Resources, error.to_string());
+        let plan = plan(&spawn, &grant, mark)?;
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
+        let (report, report_end) = pipe().map_err(resources)?;
+        rustix::io::ioctl_fionbio(&report, true).map_err(|error| resources(error.into()))?;
+        let (hold, forked) = match holder {
+            Holder::Groups(tree) => {
+                let group = tree.group().map_err(resources)?;
+                let forked = fork::fork(Some(group.as_fd()), Fresh::default());
+                (Hold::Group(group), forked)
+            }
+            Holder::Namespaces(fresh) => {
+                let (status, status_end) = pipe().map_err(resources)?;
+                rustix::io::ioctl_fionbio(&status, true).map_err(|error| resources(error.into()))?;
+                let ids = namespace::ids();
+                let forked = fork::fork(None, *fresh);
+                if matches!(forked, Ok(Forked::Child(_))) {
+                    namespace::init(*fresh, ids, &status_end, |entered| match entered {
+                        Ok(()) => child::become_task(&plan, stdio, &report_end),
+                        Err(error) => child::tell(&report_end, Stage::Setup, &error),
+                    });
+                }
+                (Hold::Namespace(status), forked)
+            }
+            Holder::Sweep => (Hold::Nothing, fork::fork(None, Fresh::default())),
+        };
+        let pid = match forked {
+            Ok(Forked::Child(joined)) => {
+                match joined {
+                    Ok(()) => child::become_task(&plan, stdio, &report_end),
+                    Err(error) => child::tell(&report_end, Stage::Setup, &error),
+                }
+                fork::exit(127)
+            }
+            Ok(Forked::Parent(pid)) => pid.as_raw_nonzero().get(),
+            Err(error) => {
+                if let Hold::Group(group) = hold {
+                    group.remove();
+                }
+                return Err(resources(error));
+            }
+        };
+        Ok(Self {
+            leader: Leader {
+                pid,
+                start: kin::process(pid).map_or(0, |process| process.start),
+                mark: format!("{MARK}={mark}"),
+            },
+            ran: Ran {
+                pid,
+                rung,
+                user: grant.user,
+            },
+            hold,
+            names: Names {
+                program: spawn.argv.into_iter().next().unwrap_or_default(),
+                cwd: spawn.cwd,
+            },
+            report: Some(report),
+            failure: None,
+            status: None,
+            ending: None,
+        })
+    }
+
+    /// Returns what to wait for until the program runs.
+    pub(super) fn report(&self) -> Option<BorrowedFd<'_>> {
+        self.report.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Returns when to look after it again.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.ending.as_ref().map(|ending| ending.next)
+    }
+
+    /// Returns the first process's id.
+    pub(super) fn pid(&self) -> i32 {
+        self.leader.pid
+    }
+
+    /// Tells whether it wants to be looked after.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        match &self.ending {
+            Some(ending) => ending.next <= now,
+            None => self.status.is_some(),
+        }
+    }
+
+    /// Reads the child's report; true if its program runs from now on.
+    pub(super) fn read_report(&mut self) -> bool {
+        let Some(report) = &self.report else {
+            return false;
+        };
+        let mut bytes = [0; 16];
+        let length = match rustix::io::read(report, &mut bytes) {
+            Ok(length) => length,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return false,
+            Err(_) => 0,
+        };
+        self.report = None;
+        match child::read_report(&bytes[..length]) {
+            Some((stage, error)) => {
+                self.failure = Some(self.explain(stage, &error));
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// The first process has ended.
+    pub(super) fn reaped(&mut self, status: i32) {
+        let mut bytes = [0; 4];
+        let told = match &self.hold {
+            Hold::Namespace(pipe) => rustix::io::read(pipe, &mut bytes).is_ok_and(|length| length == bytes.len()),
+            Hold::Group(_) | Hold::Nothing => false,
+        };
+        self.status = Some(if told { i32::from_le_bytes(bytes) } else { status });
+        if let Some(ending) = &mut self.ending {
+            ending.next = Instant::now();
+        }
+    }
+
+    /// Begins to end it. A shorter grace shortens one that runs.
+    pub(super) fn end(&mut self, grace: Duration, now: Instant) {
+        let ending = self.ending.get_or_insert_with(|| Ending {
+            since: now,
+            grace,
+            told: BTreeSet::new(),
+            pause: Duration::from_millis(1),
+            next: now,
+        });
+        ending.grace = ending.grace.min(grace);
+        ending.next = now;
+    }
+
+    /// Goes on with its end. `known` are the first processes of all tasks, `has_adopted` tells that orphans were
+    /// handed to this process.
+    pub(super) fn settle(
+        &mut self,
+        known: &BTreeSet<i32>,
+        has_adopted: bool,
+        grace: Duration,
+        now: Instant,
+    ) -> Settled {
+        if self.status.is_some() && self.ending.is_none() {
+            if !self.has_survivors(known, has_adopted) {
+                return self.over();
+            }
+            self.end(grace, now);
+        }
+        let Some(ending) = &self.ending else {
+            return Settled::No;
+        };
+        let kill = now.duration_since(ending.since) >= ending.grace;
+        let is_late = now.duration_since(ending.since) >= ending.grace + KILL_TIME_MAX;
+        let living = self.living(known, has_adopted);
+        if (self.status.is_some() && living.is_empty() && !self.is_populated()) || is_late {
+            return self.over();
+        }
+        if kill {
+            self.kill();
+        }
+        let Some(ending) = &mut self.ending else {
+            return Settled::No;
+        };
+        for process in &living {
+            if kill {
+                kin::send(process, Signal::KILL);
+            } else if ending.told.insert((process.pid, process.start)) {
+                kin::send(process, Signal::TERM);
+                // A stopped process must run to hear it.
+                kin::send(process, Signal::CONT);
+            }
+        }
+        ending.next = now + ending.pause;
+        ending.pause = (ending.pause * 2).min(Duration::from_millis(20));
+        Settled::No
+    }
+
+    fn over(&mut self) -> Settled {
+        let hold = std::mem::replace(&mut self.hold, Hold::Nothing);
+        if let Hold::Group(group) = hold {
+            group.remove();
+        }
+        match self.failure.take() {
+            Some(failure) => Settled::Failed(failure),
+            None => Settled::Over(self.status.unwrap_or(Signal::KILL.as_raw())),
+        }
+    }
+
+    fn is_populated(&self) -> bool {
+        match &self.hold {
+            Hold::Group(group) => group.is_populated(),
+            Hold::Namespace(_) | Hold::Nothing => false,
+        }
+    }
+
+    /// Tells whether something is left when the first process has ended: whoever has left what holds it was handed to
+    /// us, or descends from one who was.
+    fn has_survivors(&self, known: &BTreeSet<i32>, has_adopted: bool) -> bool {
+        self.is_populated()
+            || (has_adopted
+                && !matches!(self.hold, Hold::Namespace(_))
+                && !kin::members(&self.leader, known, own()).is_empty())
+    }
+
+    /// Returns the living processes that can be told to end.
+    fn living(&self, known: &BTreeSet<i32>, has_adopted: bool) -> Vec<Process> {
+        match &self.hold {
+            Hold::Namespace(_) if self.status.is_none() => kin::descendants(self.leader.pid),
+            Hold::Namespace(_) => Vec::new(),
+            Hold::Nothing => kin::members(&self.leader, known, own()),
+            Hold::Group(group) => {
+                let held = group.pids().into_iter().filter_map(kin::process);
+                let held = held.filter(|process| !process.is_zombie && group.holds(process.pid));
+                let mut found: BTreeMap<i32, Process> = held.map(|process| (process.pid, process)).collect();
+                if has_adopted {
+                    let members = kin::members(&self.leader, known, own());
+                    found.extend(members.into_iter().map(|process| (process.pid, process)));
+                }
+                found.into_values().collect()
+            }
+        }
+    }
+
+    fn kill(&self) {
+        match &self.hold {
+            Hold::Group(group) => group.kill(),
+            Hold::Namespace(_) if self.status.is_none() => {
+                // It is not reaped, so the id is still its own.
+                if let Some(pid) = rustix::process::Pid::from_raw(self.leader.pid) {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+            Hold::Namespace(_) | Hold::Nothing => {}
+        }
+    }
+
+    /// Says why the child could not become the task.
+    fn explain(&self, stage: Stage, error: &io::Error) -> Failure {
+        use nix::libc;
+        let (program, user) = (&self.names.program, &self.ran.user);
+        let cwd = self.names.cwd.as_deref().unwrap_or("/");
+        let number = error.raw_os_error().unwrap_or(0);
+        let (kind, message) = match (stage, number) {
+            (Stage::Setup, _) => (
+                FailureKind::Other,
+                format!("its process could not be prepared: {error}"),
+            ),
+            (Stage::Identity, _) => (
+                FailureKind::IdentityUnavailable,
+                format!("the system does not let it become `{user}`: {error}"),
+            ),
+            (Stage::Directory, libc::ENOENT) => (FailureKind::NoDirectory, format!("there is no directory `{cwd}`")),
+            (Stage::Directory, _) => (
+                FailureKind::NoDirectory,
+                format!("the directory `{cwd}` cannot be entered by `{user}`: {error}"),
+            ),
+            (Stage::Program, libc::ENOENT) if program.contains('/') && Path::new(cwd).join(program).exists() => (
+                FailureKind::NotExecutable,
+                "the program is there, but the interpreter that it names is not".to_owned(),
+            ),
+            (Stage::Program, libc::ENOENT) => (FailureKind::NotFound, "there is no such program".to_owned()),
+            (Stage::Program, libc::EACCES) => (
+                FailureKind::NotExecutable,
+                format!("`{user}` may not execute it: {error}"),
+            ),
+            (Stage::Program, libc::E2BIG) => (
+                FailureKind::ArgumentsTooLong,
+                "its arguments and variables are longer than the system takes".to_owned(),
+            ),
+            (Stage::Program, libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE) => {
+                (FailureKind::Resources, error.to_string())
+            }
+            (Stage::Program, _) => (FailureKind::NotExecutable, error.to_string()),
+        };
+        Failure { kind, message }
+    }
+}
+
+fn own() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// Works out what a process is to become, before it is born.
+fn plan(spawn: &Spawn, grant: &Grant, mark: &str) -> Result<Plan, Failure> {
+    let text = |text: &str| {
+        CString::new(text).map_err(|_| Failure::new(FailureKind::Other, "a text for a process cannot hold a NUL"))
+    };
+    let program = spawn.argv.first().filter(|program| !program.is_empty());
+    let program = program.ok_or_else(|| Failure::new(FailureKind::NotFound, "no program is named"))?;
+    // Root's own tasks stay where they are.
+    let own = rustix::process::geteuid().as_raw();
+    let other = grant.account.as_ref().filter(|account| account.uid != own);
+    let variables = variables(spawn, other, &grant.user, mark)?;
+    let cwd = match (&spawn.cwd, other) {
+        (Some(cwd), _) if !cwd.is_empty() => Some(cwd.clone()),
+        (_, None) => None,
+        (_, Some(account)) if account.home.is_dir() => account.home.to_str().map(str::to_owned),
+        (_, Some(_)) => Some("/".to_owned()),
+    };
+    let places = match program.contains('/') {
+        true => vec![program.clone()],
+        false => {
+            let path = variables.get("PATH").map_or("", String::as_str);
+            let places = path.split(':').filter(|place| !place.is_empty());
+            places.map(|place| format!("{place}/{program}")).collect()
+        }
+    };
+    let programs = match &grant.allow {
+        None => places,
+        Some(patterns) => allowed(places, patterns, cwd.as_deref(), program, &grant.user)?,
+    };
+    Ok(Plan {
+        programs: programs.iter().map(|place| text(place)).collect::<Result<_, _>>()?,
+        argv: spawn
+            .argv
+            .iter()
+            .map(|argument| text(argument))
+            .collect::<Result<_, _>>()?,
+        env: variables
+            .iter()
+            .map(|(name, value)| text(&format!("{name}={value}")))
+            .collect::<Result<_, _>>()?,
+        cwd: cwd.as_deref().map(text).transpose()?,
+        account: grant.account.clone(),
+        no_new_privs: grant.no_new_privs,
+    })
+}
+
+/// Returns the clean environment with the task's own variables.
+fn variables<'a>(
+    spawn: &'a Spawn,
+    other: Option<&Account>,
+    user: &str,
+    mark: &str,
+) -> Result<BTreeMap<&'a str, String>, Failure> {
+    let own = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let (path, home) = match other {
+        None => (own("PATH", PATH), own("HOME", "/")),
+        Some(account) => (PATH.to_owned(), account.home.to_string_lossy().into_owned()),
+    };
+    let mut variables = BTreeMap::new();
+    if !spawn.is_bare {
+        variables.extend([
+            ("PATH", path),
+            ("HOME", home),
+            ("USER", user.to_owned()),
+            ("LANG", own("LANG", "C.UTF-8")),
+        ]);
+    }
+    for (name, value) in &spawn.env {
+        if name.is_empty() || name.contains('=') {
+            return Err(Failure::new(
+                FailureKind::Other,
+                format!("{name:?} cannot name a variable"),
+            ));
+        }
+        variables.insert(name, value.clone());
+    }
+    variables.insert(MARK, mark.to_owned());
+    Ok(variables)
+}
+
+/// Keeps the places that the row allows.
+fn allowed(
+    places: Vec<String>,
+    patterns: &[String],
+    cwd: Option<&str>,
+    program: &str,
+    user: &str,
+) -> Result<Vec<String>, Failure> {
+    let base = Path::new(cwd.unwrap_or("."));
+    let is_allowed = |place: &String| {
+        let full = std::path::absolute(base.join(place)).unwrap_or_default();
+        let goes_up = full.components().any(|part| part == std::path::Component::ParentDir);
+        let full = full.to_string_lossy();
+        !goes_up && patterns.iter().any(|pattern| glob::matches(pattern, &full))
+    };
+    let places: Vec<String> = places.into_iter().filter(is_allowed).collect();
+    if places.is_empty() {
+        let message = format!("`allow` of its row of the identity table does not let `{user}` start `{program}`");
+        return Err(Failure::new(FailureKind::IdentityUnavailable, message));
+    }
+    Ok(places)
+}
