@@ -5,17 +5,25 @@
 //! `apply` begins; the state that was asked for counts, not an exit code.
 //! To add an action: copy `shell_run.rs`, and list it in `ACTIONS`. Its documentation is made from its facts.
 
+pub mod account;
+pub mod alive;
 pub mod carry_out;
 pub mod check;
 pub mod checkpoint;
 pub mod document;
 pub mod facts;
+pub mod file;
+pub mod host;
+pub mod http_request;
 pub mod lock;
+pub mod reboot;
 pub mod rollback;
 pub mod shell_run;
+pub mod systemd;
 #[cfg(test)]
 pub mod testing;
 pub mod undo;
+pub mod wait_for;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +39,7 @@ use crate::worker::Reports;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::checkpoint::Saved;
 use crate::worker::action::facts::Facts;
+use crate::worker::action::host::Host;
 use crate::worker::action::lock::Locks;
 use crate::worker::nursery::Nursery;
 use crate::worker::process;
@@ -39,7 +48,29 @@ use crate::worker::process::Ended;
 use crate::worker::process::Spec;
 
 /// All actions, sorted by name.
-pub const ACTIONS: &[&dyn Action] = &[&shell_run::ShellRun, &undo::Undo];
+pub const ACTIONS: &[&dyn Action] = &[
+    &file::copy::COPY,
+    &file::line::LINE,
+    &file::remove::Remove,
+    &file::template::TEMPLATE,
+    &file::write::WRITE,
+    &account::GroupAbsent,
+    &account::GroupPresent,
+    &http_request::HttpRequest,
+    &reboot::Reboot,
+    &shell_run::ShellRun,
+    &systemd::DISABLE,
+    &systemd::ENABLE,
+    &systemd::RELOAD,
+    &systemd::RESTART,
+    &systemd::START,
+    &systemd::STATUS,
+    &systemd::STOP,
+    &undo::Undo,
+    &account::UserAbsent,
+    &account::UserPresent,
+    &wait_for::WaitFor,
+];
 
 /// One thing that this machine can do.
 #[async_trait]
@@ -120,6 +151,8 @@ pub struct Work<'a> {
     pub cancel: &'a mut Cancel,
     /// The largest output that may be read, in bytes.
     pub output_bytes_max: usize,
+    /// What this task's `save` kept, in this process or before a crash; `None` until then.
+    pub before: Option<Value>,
 }
 
 impl Work<'_> {
@@ -159,6 +192,8 @@ pub struct ActionSite {
     pub allowed: Allowed,
     /// A server undoes what a failed execution changed.
     pub rollback_on_failure: bool,
+    /// What of the machine they work on.
+    pub host: Host,
 }
 
 /// What one task would do.

@@ -77,6 +77,7 @@ async fn try_undo(saved: &mut Saved, work: &mut Work<'_>) -> Result<(), StatesEr
         reports: &reports,
         cancel: work.cancel,
         output_bytes_max: work.output_bytes_max,
+        before: None,
     };
     let undone = match carry_out::check_account(*action, &own).await {
         Ok(()) => action.undo(saved, &mut own).await,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +19,7 @@ use crate::model::history_event::TaskFamily;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
+use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker::Cancel;
@@ -25,10 +27,13 @@ use crate::worker::Job;
 use crate::worker::Message;
 use crate::worker::Reports;
 use crate::worker::Site;
+use crate::worker::action::ACTIONS;
 use crate::worker::action::ActionSite;
+use crate::worker::action::Work;
 use crate::worker::action::carry_out;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::lock::Locks;
+use crate::worker::nursery::Nursery;
 
 /// A directory that goes away with this.
 #[derive(Debug)]
@@ -90,9 +95,14 @@ impl Bench {
 
     /// Makes a bench with a site.
     pub fn with(actions: ActionSite) -> Self {
+        // One for all tests of a process: each ends what no task of its own started.
+        static NURSERY: LazyLock<Arc<Nursery>> = LazyLock::new(Arc::default);
         let (sender, told) = mpsc::unbounded_channel();
         Self {
-            site: Arc::new(Site::of_actions(actions)),
+            site: Arc::new(Site {
+                nursery: Arc::clone(&NURSERY),
+                ..Site::of_actions(actions)
+            }),
             next_task: 0,
             sender,
             told,
@@ -114,6 +124,27 @@ impl Bench {
     /// Carries it out as the same task as before: after a crash.
     pub async fn run_again(&mut self, action: &str, parameters: &Value) -> Result<Value, StatesError> {
         self.issue(action, parameters).await
+    }
+
+    /// Has the action of a checkpoint undo it, whether it is undone or not.
+    pub async fn undo_again(&mut self, id: &str) -> Result<Value, StatesError> {
+        let checkpoints = self.site.actions.checkpoints.as_ref().unwrap();
+        let saved = checkpoints.find(id).unwrap().unwrap();
+        let action = ACTIONS
+            .iter()
+            .find(|action| action.facts().name == saved.action)
+            .unwrap();
+        let reports = Reports::of_nobody("S", self.sender.clone());
+        let (_sender, mut cancel) = Cancel::pair();
+        let mut work = Work {
+            nursery: &self.site.nursery,
+            site: &self.site.actions,
+            reports: &reports,
+            cancel: &mut cancel,
+            output_bytes_max: PAYLOAD_BYTES_MAX,
+            before: None,
+        };
+        action.undo(&saved, &mut work).await
     }
 
     async fn issue(&mut self, action: &str, parameters: &Value) -> Result<Value, StatesError> {
