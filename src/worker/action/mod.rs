@@ -10,6 +10,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod document;
 pub mod facts;
+pub mod file;
 pub mod lock;
 pub mod rollback;
 pub mod shell_run;
@@ -39,7 +40,15 @@ use crate::worker::process::Ended;
 use crate::worker::process::Spec;
 
 /// All actions, sorted by name.
-pub const ACTIONS: &[&dyn Action] = &[&shell_run::ShellRun, &undo::Undo];
+pub const ACTIONS: &[&dyn Action] = &[
+    &file::copy::COPY,
+    &file::line::LINE,
+    &file::remove::Remove,
+    &file::template::TEMPLATE,
+    &file::write::WRITE,
+    &shell_run::ShellRun,
+    &undo::Undo,
+];
 
 /// One thing that this machine can do.
 #[async_trait]

@@ -18,6 +18,7 @@ use crate::model::history_event::TaskFamily;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
+use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker::Cancel;
@@ -25,7 +26,9 @@ use crate::worker::Job;
 use crate::worker::Message;
 use crate::worker::Reports;
 use crate::worker::Site;
+use crate::worker::action::ACTIONS;
 use crate::worker::action::ActionSite;
+use crate::worker::action::Work;
 use crate::worker::action::carry_out;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::lock::Locks;
@@ -114,6 +117,26 @@ impl Bench {
     /// Carries it out as the same task as before: after a crash.
     pub async fn run_again(&mut self, action: &str, parameters: &Value) -> Result<Value, StatesError> {
         self.issue(action, parameters).await
+    }
+
+    /// Has the action of a checkpoint undo it, whether it is undone or not.
+    pub async fn undo_again(&mut self, id: &str) -> Result<Value, StatesError> {
+        let checkpoints = self.site.actions.checkpoints.as_ref().unwrap();
+        let saved = checkpoints.find(id).unwrap().unwrap();
+        let action = ACTIONS
+            .iter()
+            .find(|action| action.facts().name == saved.action)
+            .unwrap();
+        let reports = Reports::of_nobody("S", self.sender.clone());
+        let (_sender, mut cancel) = Cancel::pair();
+        let mut work = Work {
+            nursery: &self.site.nursery,
+            site: &self.site.actions,
+            reports: &reports,
+            cancel: &mut cancel,
+            output_bytes_max: PAYLOAD_BYTES_MAX,
+        };
+        action.undo(&saved, &mut work).await
     }
 
     async fn issue(&mut self, action: &str, parameters: &Value) -> Result<Value, StatesError> {
