@@ -5,18 +5,21 @@
 //! `apply` begins; the state that was asked for counts, not an exit code.
 //! To add an action: copy `shell_run.rs`, and list it in `ACTIONS`. Its documentation is made from its facts.
 
+pub mod alive;
 pub mod carry_out;
 pub mod check;
 pub mod checkpoint;
 pub mod document;
 pub mod facts;
 pub mod file;
+pub mod http_request;
 pub mod lock;
 pub mod rollback;
 pub mod shell_run;
 #[cfg(test)]
 pub mod testing;
 pub mod undo;
+pub mod wait_for;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,8 +49,10 @@ pub const ACTIONS: &[&dyn Action] = &[
     &file::remove::Remove,
     &file::template::TEMPLATE,
     &file::write::WRITE,
+    &http_request::HttpRequest,
     &shell_run::ShellRun,
     &undo::Undo,
+    &wait_for::WaitFor,
 ];
 
 /// One thing that this machine can do.
