@@ -5,6 +5,7 @@
 //! `apply` begins; the state that was asked for counts, not an exit code.
 //! To add an action: copy `shell_run.rs`, and list it in `ACTIONS`. Its documentation is made from its facts.
 
+pub mod account;
 pub mod alive;
 pub mod carry_out;
 pub mod check;
@@ -12,6 +13,7 @@ pub mod checkpoint;
 pub mod document;
 pub mod facts;
 pub mod file;
+pub mod host;
 pub mod http_request;
 pub mod lock;
 pub mod rollback;
@@ -35,6 +37,7 @@ use crate::worker::Reports;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::checkpoint::Saved;
 use crate::worker::action::facts::Facts;
+use crate::worker::action::host::Host;
 use crate::worker::action::lock::Locks;
 use crate::worker::nursery::Nursery;
 use crate::worker::process;
@@ -49,9 +52,13 @@ pub const ACTIONS: &[&dyn Action] = &[
     &file::remove::Remove,
     &file::template::TEMPLATE,
     &file::write::WRITE,
+    &account::GroupAbsent,
+    &account::GroupPresent,
     &http_request::HttpRequest,
     &shell_run::ShellRun,
     &undo::Undo,
+    &account::UserAbsent,
+    &account::UserPresent,
     &wait_for::WaitFor,
 ];
 
@@ -173,6 +180,8 @@ pub struct ActionSite {
     pub allowed: Allowed,
     /// A server undoes what a failed execution changed.
     pub rollback_on_failure: bool,
+    /// What of the machine they work on.
+    pub host: Host,
 }
 
 /// What one task would do.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,7 @@ use crate::worker::action::Work;
 use crate::worker::action::carry_out;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::lock::Locks;
+use crate::worker::nursery::Nursery;
 
 /// A directory that goes away with this.
 #[derive(Debug)]
@@ -93,9 +95,14 @@ impl Bench {
 
     /// Makes a bench with a site.
     pub fn with(actions: ActionSite) -> Self {
+        // One for all tests of a process: each ends what no task of its own started.
+        static NURSERY: LazyLock<Arc<Nursery>> = LazyLock::new(Arc::default);
         let (sender, told) = mpsc::unbounded_channel();
         Self {
-            site: Arc::new(Site::of_actions(actions)),
+            site: Arc::new(Site {
+                nursery: Arc::clone(&NURSERY),
+                ..Site::of_actions(actions)
+            }),
             next_task: 0,
             sender,
             told,
