@@ -18,6 +18,7 @@ pub mod http_request;
 pub mod lock;
 pub mod rollback;
 pub mod shell_run;
+pub mod systemd;
 #[cfg(test)]
 pub mod testing;
 pub mod undo;
@@ -56,6 +57,13 @@ pub const ACTIONS: &[&dyn Action] = &[
     &account::GroupPresent,
     &http_request::HttpRequest,
     &shell_run::ShellRun,
+    &systemd::DISABLE,
+    &systemd::ENABLE,
+    &systemd::RELOAD,
+    &systemd::RESTART,
+    &systemd::START,
+    &systemd::STATUS,
+    &systemd::STOP,
     &undo::Undo,
     &account::UserAbsent,
     &account::UserPresent,

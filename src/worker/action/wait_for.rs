@@ -25,9 +25,13 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Member;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::host::Host;
 use crate::worker::action::http_request::exchange;
 use crate::worker::action::http_request::exchange::Ask;
 use crate::worker::action::http_request::exchange::Client;
+use crate::worker::action::systemd::Bus;
+use crate::worker::action::systemd::Manager;
+use crate::worker::action::systemd::is_unit;
 
 /// The first and the longest pause between two looks, and how it grows.
 const PAUSE: (Duration, Duration, u32) = (Duration::from_millis(50), Duration::from_secs(2), 2);
@@ -44,7 +48,7 @@ const TIMED_OUT: &str = "Wait.TimedOut";
 
 static FACTS: Facts = Facts {
     name: "wait.for",
-    summary: "Waits until a port is open, a file is there or gone, or a page answers.",
+    summary: "Waits until a port is open, a file is there or gone, a unit is active or a page answers.",
     details: "It looks again and again, after 50 ms at first and every 2 s at last: that works for everything alike, \
               also where a file system tells nobody of its changes. While it waits, the task's heartbeat goes on.",
     parameters: &[
@@ -59,6 +63,11 @@ static FACTS: Facts = Facts {
             "State",
             Kind::OneOf(&["absent", "present"]),
             "Whether `Path` is to be there; `present` when it is not said.",
+        ),
+        Parameter::optional(
+            "Unit",
+            Kind::Named("the name of a unit, such as `nginx` or `backup.timer`", is_unit),
+            "A unit of systemd that is active.",
         ),
         Parameter::optional(
             "Url",
@@ -86,7 +95,7 @@ static FACTS: Facts = Facts {
             "How long it waits; 300 when it is not said.",
         ),
     ],
-    one_of: &[&["Port", "Path", "Url"]],
+    one_of: &[&["Port", "Path", "Unit", "Url"]],
     result: &[
         Member {
             name: "Looks",
@@ -127,6 +136,7 @@ struct Parameters {
     host: Option<String>,
     path: Option<PathBuf>,
     state: Option<String>,
+    unit: Option<String>,
     url: Option<String>,
     status_code: Option<f64>,
     body_text: Option<String>,
@@ -143,6 +153,10 @@ enum Condition {
     Port {
         host: String,
         port: u16,
+    },
+    Unit {
+        bus: Bus,
+        unit: String,
     },
     Url {
         client: Client,
@@ -188,7 +202,7 @@ impl Parameters {
         }
     }
 
-    async fn condition(&self) -> Result<Condition, StatesError> {
+    async fn condition(&self, host: &Host) -> Result<Condition, StatesError> {
         if let Some(port) = self.port {
             return Ok(Condition::Port {
                 host: self.host.clone().unwrap_or_else(|| "localhost".to_owned()),
@@ -199,6 +213,12 @@ impl Parameters {
             return Ok(Condition::Path {
                 path: path.clone(),
                 is_there: self.state.as_deref() != Some("absent"),
+            });
+        }
+        if let Some(unit) = &self.unit {
+            return Ok(Condition::Unit {
+                bus: host.systemd.clone(),
+                unit: unit.clone(),
             });
         }
         Ok(Condition::Url {
@@ -223,6 +243,7 @@ impl Condition {
             Self::Path { path, is_there: true } => format!("{} to be there", path.display()),
             Self::Path { path, is_there: false } => format!("{} to be gone", path.display()),
             Self::Port { host, port } => format!("port {port} of {host} to be open"),
+            Self::Unit { unit, .. } => format!("the unit {unit} to be active"),
             Self::Url { ask, .. } => format!("{} to answer", exchange::shown(&ask.url)),
         }
     }
@@ -255,6 +276,13 @@ impl Condition {
                 Ok(_) => Look::So,
                 Err(error) => Look::NotYet(error.to_string()),
             },
+            Self::Unit { bus, unit } => {
+                let state = Manager::connect(bus).await?.state(unit).await?;
+                match state.is_active() {
+                    true => Look::So,
+                    false => Look::NotYet(format!("it is {} ({})", state.active_state, state.sub_state)),
+                }
+            }
             Self::Url {
                 client,
                 ask,
@@ -330,8 +358,9 @@ impl Action for WaitFor {
 
     async fn plan(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Plan, StatesError> {
         let parameters = Parameters::read(parameters)?;
+        let host = &work.site.host;
         let looked = async {
-            let condition = parameters.condition().await?;
+            let condition = parameters.condition(host).await?;
             let look = condition.look().await?;
             Ok((condition.shown(), look))
         };
@@ -347,8 +376,9 @@ impl Action for WaitFor {
 
     async fn apply(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Value, StatesError> {
         let parameters = Parameters::read(parameters)?;
+        let host = &work.site.host;
         let waited = async {
-            let condition = parameters.condition().await?;
+            let condition = parameters.condition(host).await?;
             condition
                 .wait(parameters.timeout_seconds.unwrap_or(TIMEOUT_SECONDS))
                 .await
@@ -370,8 +400,12 @@ mod tests {
 
     use super::*;
     use crate::worker::Message;
+    use crate::worker::action::ActionSite;
     use crate::worker::action::http_request::testing::Server;
     use crate::worker::action::http_request::testing::response;
+    use crate::worker::action::lock::Locks;
+    use crate::worker::action::systemd::testing::FakeSystemd;
+    use crate::worker::action::systemd::testing::STOPPED;
     use crate::worker::action::testing::Bench;
     use crate::worker::action::testing::Scratch;
 
@@ -436,6 +470,29 @@ mod tests {
         let result = bench.run("wait.for", &json!({ "Url": url })).await.unwrap();
         assert_eq!(result["Changed"], json!(false));
         assert!(IS_READY.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_unit_is_waited_for() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("systemd");
+        let systemd = FakeSystemd::start(&path, &[("u.service", STOPPED)]);
+        let mut bench = Bench::with(ActionSite {
+            host: Host {
+                systemd: Bus::Peer(path),
+                ..Host::default()
+            },
+            locks: Locks::in_directory(scratch.path().join("locks")),
+            ..ActionSite::default()
+        });
+        let parameters = json!({ "Unit": "u", "TimeoutSeconds": 1 });
+        let error = bench.run("wait.for", &parameters).await.unwrap_err();
+        assert_eq!(
+            error.cause.as_deref(),
+            Some("Waited 1 seconds for the unit u to be active: it is inactive (dead).")
+        );
+        systemd.world().units.get_mut("u.service").unwrap().active_state = "active";
+        bench.run("wait.for", &parameters).await.unwrap();
     }
 
     #[tokio::test]

@@ -45,7 +45,10 @@ impl Machine {
         let bench = Bench::with(ActionSite {
             checkpoints: Some(Checkpoints::durable(scratch.path().join("checkpoints"))),
             locks: Locks::in_directory(scratch.path().join("locks")),
-            host: Host { accounts_root: root },
+            host: Host {
+                accounts_root: root,
+                ..Host::default()
+            },
             ..site
         });
         Some(Self { scratch, bench })
