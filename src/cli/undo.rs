@@ -128,6 +128,7 @@ fn undo(site: &Site, chosen: Vec<Saved>) -> Result<Vec<Undone>, CliError> {
             reports: &reports,
             cancel: &mut cancel,
             output_bytes_max: crate::model::quota::PAYLOAD_BYTES_MAX,
+            before: None,
         };
         let undoing = rollback::undo_all(chosen, &mut work);
         tokio::pin!(undoing);

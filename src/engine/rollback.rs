@@ -74,6 +74,7 @@ impl Host {
             reports: &reports,
             cancel: &mut cancel,
             output_bytes_max: PAYLOAD_BYTES_MAX,
+            before: None,
         };
         for undone in rollback::undo_all(found, &mut work).await {
             let saved = &undone.saved;

@@ -70,6 +70,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         reports,
         cancel,
         output_bytes_max: job.output_bytes_max(),
+        before: None,
     };
     if work.site.planned.is_none() {
         check_account(action, &work).await?;
@@ -124,6 +125,7 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         Some(checkpoints) => existing(checkpoints, &owner).await?,
         None => None,
     };
+    work.before = saved.as_ref().map(|saved| saved.before.clone());
     let plan = action.plan(parameters, work).await?;
     if let Some(planned) = &work.site.planned {
         let has_changes = !plan.changes.is_empty();
@@ -143,6 +145,7 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         })
         .await?;
         let before = action.save(parameters, &directory, work).await?;
+        work.before = Some(before.clone());
         let parameters = parameters.clone();
         let opened = blocking(checkpoints, &owner, move |checkpoints, owner| {
             checkpoints.open(owner, &parameters, before)

@@ -125,6 +125,11 @@ impl Checkpoints {
         }
     }
 
+    /// Tells whether a task that is issued again after a crash finds what its first run kept.
+    pub fn is_durable(&self) -> bool {
+        self.nonce.is_empty()
+    }
+
     /// Returns where they are.
     pub fn directory(&self) -> &Path {
         &self.directory

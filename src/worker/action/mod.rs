@@ -16,6 +16,7 @@ pub mod file;
 pub mod host;
 pub mod http_request;
 pub mod lock;
+pub mod reboot;
 pub mod rollback;
 pub mod shell_run;
 pub mod systemd;
@@ -56,6 +57,7 @@ pub const ACTIONS: &[&dyn Action] = &[
     &account::GroupAbsent,
     &account::GroupPresent,
     &http_request::HttpRequest,
+    &reboot::Reboot,
     &shell_run::ShellRun,
     &systemd::DISABLE,
     &systemd::ENABLE,
@@ -149,6 +151,8 @@ pub struct Work<'a> {
     pub cancel: &'a mut Cancel,
     /// The largest output that may be read, in bytes.
     pub output_bytes_max: usize,
+    /// What this task's `save` kept, in this process or before a crash; `None` until then.
+    pub before: Option<Value>,
 }
 
 impl Work<'_> {

@@ -142,6 +142,7 @@ impl Bench {
             reports: &reports,
             cancel: &mut cancel,
             output_bytes_max: PAYLOAD_BYTES_MAX,
+            before: None,
         };
         action.undo(&saved, &mut work).await
     }
