@@ -160,7 +160,7 @@ enum Condition {
     },
     Url {
         client: Client,
-        ask: Ask,
+        ask: Box<Ask>,
         status: Option<u16>,
         text: Option<String>,
     },
@@ -222,14 +222,14 @@ impl Parameters {
             });
         }
         Ok(Condition::Url {
-            ask: Ask {
+            ask: Box::new(Ask {
                 method: Method::GET,
                 url: exchange::url(self.url.as_deref().unwrap_or_default(), FACTS.name)?,
                 headers: HeaderMap::new(),
                 body: None,
                 redirects_max: if self.status_code.is_some() { 0 } else { 5 },
                 body_bytes_max: PAGE_BYTES_MAX,
-            },
+            }),
             client: Client::new(self.ca_file.clone()).await?,
             status: self.status_code.map(|status| status as u16),
             text: self.body_text.clone(),
@@ -288,7 +288,7 @@ impl Condition {
                 ask,
                 status,
                 text,
-            } => match client.send(ask.clone()).await {
+            } => match client.send(Ask::clone(ask)).await {
                 Err(error) => Look::NotYet(
                     error
                         .cause

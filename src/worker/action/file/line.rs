@@ -368,7 +368,7 @@ mod tests {
             let read: Parameters = action::read(&parameters).unwrap();
             let edited = read.edit().and_then(|edit| edit.apply(content.as_bytes()));
             let edited = edited.map(|bytes| String::from_utf8(bytes).unwrap());
-            let edited = edited.map_err(|error| error.name.unwrap_or_default().to_string());
+            let edited = edited.map_err(|error| error.name.unwrap_or_default());
             assert_eq!(
                 edited.as_ref().map(String::as_str).map_err(String::as_str),
                 expected,

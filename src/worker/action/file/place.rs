@@ -275,7 +275,7 @@ mod tests {
     use crate::worker::action::testing::Scratch;
 
     fn name_of(result: Result<Option<File>, StatesError>) -> Option<String> {
-        result.err().and_then(|error| error.name.map(|name| name.to_string()))
+        result.err().and_then(|error| error.name)
     }
 
     #[test]

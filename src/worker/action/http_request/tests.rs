@@ -62,10 +62,7 @@ async fn ask(parameters: Value) -> Result<Value, StatesError> {
 
 fn name(result: Result<Value, StatesError>) -> (String, String) {
     let error = result.unwrap_err();
-    (
-        error.name.unwrap_or_default().to_string(),
-        error.cause.unwrap_or_default().to_string(),
-    )
+    (error.name.unwrap_or_default(), error.cause.unwrap_or_default())
 }
 
 #[tokio::test]

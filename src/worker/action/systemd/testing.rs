@@ -131,6 +131,9 @@ fn unit_path(name: &str) -> String {
     format!("{MANAGER_PATH}/unit/{escaped}")
 }
 
+/// What enabling changes: `symlink` or `unlink`, the link, its target.
+type Link = (String, String, String);
+
 struct ManagerObject(FakeSystemd);
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
@@ -183,17 +186,12 @@ impl ManagerObject {
         self.0.job(connection, "ReloadUnit", &name).await
     }
 
-    fn enable_unit_files(
-        &self,
-        names: Vec<String>,
-        _runtime: bool,
-        _force: bool,
-    ) -> fdo::Result<(bool, Vec<(String, String, String)>)> {
+    fn enable_unit_files(&self, names: Vec<String>, _runtime: bool, _force: bool) -> fdo::Result<(bool, Vec<Link>)> {
         self.set_file_state("EnableUnitFiles", &names, "enabled")?;
         Ok((true, Vec::new()))
     }
 
-    fn disable_unit_files(&self, names: Vec<String>, _runtime: bool) -> fdo::Result<Vec<(String, String, String)>> {
+    fn disable_unit_files(&self, names: Vec<String>, _runtime: bool) -> fdo::Result<Vec<Link>> {
         self.set_file_state("DisableUnitFiles", &names, "disabled")?;
         Ok(Vec::new())
     }
