@@ -15,6 +15,7 @@ use crate::worker::action::checkpoint::Saved;
 use crate::worker::action::file::existing::Existing;
 use crate::worker::action::file::existing::copy;
 use crate::worker::action::file::fault::FAILED;
+use crate::worker::action::file::fault::NOT_FOUND;
 use crate::worker::action::file::fault::fault;
 use crate::worker::action::file::fault::of_system;
 use crate::worker::action::file::off_thread::Stop;
@@ -68,10 +69,20 @@ fn restore(saved: &Saved, stop: &Stop) -> Result<Value, StatesError> {
     };
     let before: Option<Existing> =
         Deserialize::deserialize(&saved.before).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
-    let place = Place::find(&path)?;
+    let place = match Place::find(&path) {
+        Ok(place) => place,
+        // Its directory was removed since, and it was to be absent anyway.
+        Err(error) if before.is_none() && error.name.as_deref() == Some(NOT_FOUND.name) => {
+            return Ok(json!({ "Path": path, "Changed": false, "File": null, "Replaced": false }));
+        }
+        Err(error) => return Err(error),
+    };
     place.sweep()?;
     let now = Existing::look(&place, stop)?;
-    let answer = |changed: bool, replaced: bool| json!({ "Path": path, "Changed": changed, "File": before.as_ref().map(Existing::shown), "Replaced": replaced });
+    let answer = |changed: bool, replaced: bool| {
+        let file = before.as_ref().map(Existing::shown);
+        json!({ "Path": path, "Changed": changed, "File": file, "Replaced": replaced })
+    };
     if now == before {
         return Ok(answer(false, false));
     }

@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_new_file_whose_directory_is_gone_is_undone() {
+        let mut files = Files::new();
+        std::fs::create_dir(files.at("directory")).unwrap();
+        let parameters = json!({ "Path": files.at("directory/file"), "Content": "x" });
+        let done = files.run("file.write", &parameters).await.unwrap();
+        std::fs::remove_dir_all(files.at("directory")).unwrap();
+        files.undo_twice(&done).await;
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_written_is_told() {
         let mut files = Files::new();
         std::fs::create_dir(files.at("directory")).unwrap();

@@ -39,6 +39,10 @@ const RESULT: &[Member] = &[
         name: "UnitFileState",
         doc: "Such as `enabled`, `disabled` or `static`.",
     },
+    Member {
+        name: "Type",
+        doc: "Of a service, such as `simple` or `oneshot`; empty for other units.",
+    },
 ];
 const JOB_ERRORS: &[ErrorName] = &[
     fault::FAILED,

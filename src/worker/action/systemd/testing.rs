@@ -26,6 +26,7 @@ pub(in crate::worker::action) struct FakeUnit {
     pub(in crate::worker::action) job_result: &'static str,
     /// What it is when a job to start it is done.
     pub(in crate::worker::action) started: &'static str,
+    pub(in crate::worker::action) service_type: &'static str,
 }
 
 pub(in crate::worker::action) const STOPPED: FakeUnit = FakeUnit {
@@ -34,6 +35,7 @@ pub(in crate::worker::action) const STOPPED: FakeUnit = FakeUnit {
     file_state: "disabled",
     job_result: "done",
     started: "active",
+    service_type: "simple",
 };
 
 #[derive(Debug, Default)]
@@ -67,7 +69,10 @@ impl FakeSystemd {
                     let mut builder = builder.serve_at(MANAGER_PATH, ManagerObject(systemd.clone()));
                     let names: Vec<String> = systemd.world().units.keys().cloned().collect();
                     for name in names.into_iter().chain(["absent.service".to_owned()]) {
-                        builder = builder.serve_at(unit_path(&name), UnitObject(systemd.clone(), name));
+                        let path = unit_path(&name);
+                        builder = builder
+                            .serve_at(path.clone(), UnitObject(systemd.clone(), name.clone()))
+                            .serve_at(path, ServiceObject(systemd.clone(), name));
                     }
                     let connection = builder.build().await.unwrap();
                     // Kept until the other side is gone.
@@ -250,5 +255,20 @@ impl UnitObject {
     #[zbus(property)]
     fn unit_file_state(&self) -> String {
         self.field(|unit| unit.file_state, "")
+    }
+}
+
+struct ServiceObject(FakeSystemd, String);
+
+#[interface(name = "org.freedesktop.systemd1.Service")]
+impl ServiceObject {
+    #[zbus(property, name = "Type")]
+    fn service_type(&self) -> String {
+        self.0
+            .world()
+            .units
+            .get(&self.1)
+            .map_or("", |unit| unit.service_type)
+            .to_owned()
     }
 }

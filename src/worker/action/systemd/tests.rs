@@ -135,6 +135,24 @@ async fn a_unit_becomes_as_asked_once_and_is_restored() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_to_end_has_been_started_when_it_has_ended() {
+    let once = FakeUnit {
+        started: "inactive",
+        service_type: "oneshot",
+        ..STOPPED
+    };
+    let mut machine = Machine::new(&[("once.service", once)]);
+    for _ in 0..2 {
+        let done = machine.run("systemd.start", "once").await.unwrap();
+        assert_eq!(
+            (&done["ActiveState"], &done["Type"]),
+            (&json!("inactive"), &json!("oneshot"))
+        );
+        assert_eq!(machine.calls(), ["StartUnit once.service"]);
+    }
+}
+
+#[tokio::test]
 async fn restart_and_reload_are_always_done() {
     let mut machine = Machine::new(&[("u.service", RUNNING), ("s.service", STOPPED)]);
     for unit in ["u", "u", "s"] {
@@ -180,6 +198,7 @@ async fn a_unit_that_does_not_become_as_asked_is_told() {
         ("fails.service", unit(|unit| unit.job_result = "failed")),
         ("depends.service", unit(|unit| unit.job_result = "dependency")),
         ("dies.service", unit(|unit| unit.started = "failed")),
+        ("ends.service", unit(|unit| unit.started = "inactive")),
         ("loops.service", unit(|unit| unit.started = "activating")),
         ("never.service", unit(|unit| unit.job_result = "never")),
         ("masked.service", unit(|unit| unit.load_state = "masked")),
@@ -196,6 +215,7 @@ async fn a_unit_that_does_not_become_as_asked_is_told() {
         ),
         ("start", "depends", "Systemd.JobFailed", "ended with `dependency`"),
         ("start", "dies", "Systemd.JobFailed", "is to be active, but is failed"),
+        ("start", "ends", "Systemd.JobFailed", "is to be active, but is inactive"),
         (
             "restart",
             "loops",

@@ -25,6 +25,7 @@ use crate::worker::action::systemd::fault::of_bus;
 const DESTINATION: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 /// What systemd itself takes.
 const NAME_BYTES_MAX: usize = 255;
@@ -67,11 +68,18 @@ pub(in crate::worker::action) struct UnitState {
     pub(in crate::worker::action) active_state: String,
     pub(in crate::worker::action) sub_state: String,
     pub(in crate::worker::action) unit_file_state: String,
+    /// Of a service, such as `simple` or `oneshot`; empty for other units and for one that is not there.
+    pub(in crate::worker::action) r#type: String,
 }
 
 impl UnitState {
     pub(in crate::worker::action) fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading")
+    }
+
+    /// Tells whether it has been started well: a service of the kind `oneshot` has ended then.
+    pub(super) fn has_started(&self) -> bool {
+        self.is_active() || (self.active_state == "inactive" && self.r#type == "oneshot")
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -107,8 +115,14 @@ impl Manager {
             let manager = self.proxy(MANAGER_PATH, MANAGER).await?;
             let path: OwnedObjectPath = manager.call("LoadUnit", &(unit.as_str(),)).await?;
             let proxy = self.proxy(path.as_str(), UNIT).await?;
+            let load_state: String = proxy.get_property("LoadState").await?;
+            let r#type = match unit.ends_with(".service") && load_state == "loaded" {
+                true => self.proxy(path.as_str(), SERVICE).await?.get_property("Type").await?,
+                false => String::new(),
+            };
             Ok(UnitState {
-                load_state: proxy.get_property("LoadState").await?,
+                load_state,
+                r#type,
                 active_state: proxy.get_property("ActiveState").await?,
                 sub_state: proxy.get_property("SubState").await?,
                 unit_file_state: proxy.get_property("UnitFileState").await?,

@@ -145,13 +145,11 @@ impl Verb {
     /// # Errors
     /// The unit is not as asked.
     fn verify(self, state: &UnitState) -> Result<(), StatesError> {
-        // A service of the kind `oneshot` ends well, and is inactive then.
-        let has_run = state.is_active() || state.active_state == "inactive";
         let (is_so, wanted) = match self {
             Self::Disable => (!state.is_enabled(), "disabled"),
             Self::Enable => (state.is_enabled(), "enabled"),
             Self::Reload => (state.is_active(), "active"),
-            Self::Restart | Self::Start => (has_run, "active"),
+            Self::Restart | Self::Start => (state.has_started(), "active"),
             Self::Status => (true, ""),
             Self::Stop => (!state.is_active(), "inactive"),
         };
