@@ -1,6 +1,9 @@
 //! `wait.for`: waits until something is so.
 
 use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -56,7 +59,7 @@ static FACTS: Facts = Facts {
         Parameter::optional(
             "Host",
             Kind::Text,
-            "Where `Port` is: a name or an address; `localhost` when it is not said.",
+            "Where `Port` is: a name or an address; this machine when it is not said.",
         ),
         Parameter::optional("Path", Kind::Path, "A file or directory."),
         Parameter::optional(
@@ -151,7 +154,8 @@ enum Condition {
         is_there: bool,
     },
     Port {
-        host: String,
+        /// This machine, when it is not said.
+        host: Option<String>,
         port: u16,
     },
     Unit {
@@ -205,7 +209,7 @@ impl Parameters {
     async fn condition(&self, host: &Host) -> Result<Condition, StatesError> {
         if let Some(port) = self.port {
             return Ok(Condition::Port {
-                host: self.host.clone().unwrap_or_else(|| "localhost".to_owned()),
+                host: self.host.clone(),
                 port: port as u16,
             });
         }
@@ -242,7 +246,10 @@ impl Condition {
         match self {
             Self::Path { path, is_there: true } => format!("{} to be there", path.display()),
             Self::Path { path, is_there: false } => format!("{} to be gone", path.display()),
-            Self::Port { host, port } => format!("port {port} of {host} to be open"),
+            Self::Port { host, port } => {
+                let host = host.as_deref().unwrap_or("this machine");
+                format!("port {port} of {host} to be open")
+            }
             Self::Unit { unit, .. } => format!("the unit {unit} to be active"),
             Self::Url { ask, .. } => format!("{} to answer", exchange::shown(&ask.url)),
         }
@@ -272,7 +279,7 @@ impl Condition {
                     return Err(StatesError::new(FAILED, sentence));
                 }
             },
-            Self::Port { host, port } => match TcpStream::connect((host.as_str(), *port)).await {
+            Self::Port { host, port } => match connect(host.as_deref(), *port).await {
                 Ok(_) => Look::So,
                 Err(error) => Look::NotYet(error.to_string()),
             },
@@ -333,6 +340,15 @@ impl Condition {
             tokio::time::sleep(pause.min(limit.saturating_sub(begin.elapsed()))).await;
             pause = (pause * factor).min(longest);
         }
+    }
+}
+
+/// Connects; to this machine when no host is said, where `localhost` need not be known.
+async fn connect(host: Option<&str>, port: u16) -> io::Result<TcpStream> {
+    let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+    match host {
+        Some(host) => TcpStream::connect((host, port)).await,
+        None => TcpStream::connect(here.as_slice()).await,
     }
 }
 
@@ -420,6 +436,7 @@ mod tests {
         let url = |path: &str| format!("http://127.0.0.1:{}{path}", server.port);
         for parameters in [
             json!({"Port": port, "Host": "127.0.0.1"}),
+            json!({"Port": port}),
             json!({"Path": scratch.path()}),
             json!({"Path": scratch.path().join("absent/x"), "State": "absent"}),
             json!({"Url": url("/"), "BodyText": "is ready"}),

@@ -236,7 +236,8 @@ fn result(answer: &Answer) -> Value {
     let is_json = answer.headers.get(CONTENT_TYPE).is_some_and(|content_type| {
         let content_type = String::from_utf8_lossy(content_type.as_bytes()).to_ascii_lowercase();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        essence == "application/json" || essence.ends_with("+json")
+        // The last is how AWS's own services call it.
+        essence == "application/json" || essence.ends_with("+json") || essence.starts_with("application/x-amz-json")
     });
     let (name, body) = match std::str::from_utf8(&answer.body) {
         Ok("") => ("Body", Value::Null),

@@ -40,6 +40,7 @@ fn answer(got: &Got) -> Response<Full<Bytes>> {
         ),
         "/bytes" => response(200, &[], &b"\xff\x00"[..]),
         "/empty" => response(204, &[], ""),
+        "/amz" => response(200, &[("content-type", "application/x-amz-json-1.0")], "[1]"),
         "/wrong-json" => response(200, &[("content-type", "application/json")], "{"),
         "/large" => response(200, &[], vec![b'x'; 300_000]),
         "/loop" => response(302, &[("location", "/loop")], ""),
@@ -119,6 +120,8 @@ async fn answers_are_parsed_only_when_they_are_json() {
     assert_eq!((&got["Body"], &got["BodyBase64"]), (&Value::Null, &json!("/wA=")));
     let got = ask(json!({ "Url": url("/empty") })).await.unwrap();
     assert_eq!((&got["Body"], &got["StatusCode"]), (&Value::Null, &json!(204)));
+    let got = ask(json!({ "Url": url("/amz") })).await.unwrap();
+    assert_eq!(got["Body"], json!([1]));
     let got = ask(json!({ "Url": url("/wrong-json") })).await.unwrap();
     assert_eq!(got["Body"], json!("{"));
     let got = ask(json!({ "Url": url("/missing"), "SuccessStatusCodes": [404] }))
