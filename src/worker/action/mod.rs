@@ -5,6 +5,7 @@
 //! `apply` begins; the state that was asked for counts, not an exit code.
 //! To add an action: copy `shell_run.rs`, and list it in `ACTIONS`. Its documentation is made from its facts.
 
+pub mod apt;
 pub mod carry_out;
 pub mod check;
 pub mod checkpoint;
@@ -39,7 +40,16 @@ use crate::worker::process::Ended;
 use crate::worker::process::Spec;
 
 /// All actions, sorted by name.
-pub const ACTIONS: &[&dyn Action] = &[&shell_run::ShellRun, &undo::Undo];
+pub const ACTIONS: &[&dyn Action] = &[
+    &apt::downgrade::APT_DOWNGRADE,
+    &apt::hold::AptHold,
+    &apt::install::APT_INSTALL,
+    &apt::remove::APT_REMOVE,
+    &apt::update::AptUpdate,
+    &apt::upgrade::APT_UPGRADE,
+    &shell_run::ShellRun,
+    &undo::Undo,
+];
 
 /// One thing that this machine can do.
 #[async_trait]
