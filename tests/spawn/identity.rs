@@ -297,6 +297,16 @@ fn a_state_that_may_not_run_fails_with_its_own_error() {
         "The task cannot run as whom it should: there is no user `no-such-account` on this machine."
     );
     assert!(!table.scratch.0.join("ran").exists());
+    // Nor is it told what is there.
+    let parameters = json!({ "Script": "true", "Creates": table.file() });
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": parameters, "End": true });
+    table.scratch.machine(json!({ "T": task }));
+    let output = table
+        .scratch
+        .run(&["run", "m.asl.json", "--identities", "identities.d"]);
+    assert!(stderr(&output).contains("Debian.IdentityUnavailable"), "{output:?}");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "Parameters": { "Script": "echo ran > ran" }, "End": true });
+    table.scratch.machine(json!({ "T": task }));
     table.write(&row("stepfn", &own_name(), "state = \"T\"\nstate_machine = \"m\""));
     let output = table
         .scratch

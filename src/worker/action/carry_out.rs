@@ -72,7 +72,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         output_bytes_max: job.output_bytes_max(),
         before: None,
     };
-    if work.site.planned.is_none() {
+    // A process is refused when it is started.
+    if work.site.planned.is_none() && !action.is_done_by_processes() {
         check_account(action, &work).await?;
     }
     let result = settle(action, job, &mut work).await?;
@@ -90,14 +91,11 @@ fn check(facts: &Facts, parameters: &Value) -> Result<(), StatesError> {
     })
 }
 
-/// Refuses an action that this process does itself, as its own user, when the task belongs to another account.
+/// Refuses the action when the task has no account, or another one than the engine, which does the work itself.
 pub(super) async fn check_account(action: &'static dyn Action, work: &Work<'_>) -> Result<(), StatesError> {
-    if action.is_done_by_processes() {
-        return Ok(());
-    }
     let name = action.facts().name;
     let why = match work.nursery.whom(work.reports.claim()).await {
-        Ok(whom) if whom.is_own => return Ok(()),
+        Ok(whom) if whom.is_own || action.is_done_by_processes() => return Ok(()),
         Ok(whom) => format!(
             "`{name}` is done by the engine itself, which cannot become `{}`; commands and `shell.run` can",
             whom.user
@@ -137,6 +135,8 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         return Ok(result_of(plan.result, has_changes, None));
     }
     if plan.changes.is_empty() && saved.is_none() {
+        // Who may do nothing is not told how the machine is either.
+        check_account(action, work).await?;
         return Ok(result_of(plan.result, false, None));
     }
     if let (None, Some(checkpoints)) = (&saved, checkpoints) {
