@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod alive;
+pub mod apt;
 pub mod carry_out;
 pub mod check;
 pub mod checkpoint;
@@ -49,6 +50,12 @@ use crate::worker::process::Spec;
 
 /// All actions, sorted by name.
 pub const ACTIONS: &[&dyn Action] = &[
+    &apt::downgrade::APT_DOWNGRADE,
+    &apt::hold::AptHold,
+    &apt::install::APT_INSTALL,
+    &apt::remove::APT_REMOVE,
+    &apt::update::AptUpdate,
+    &apt::upgrade::APT_UPGRADE,
     &file::copy::COPY,
     &file::line::LINE,
     &file::remove::Remove,
