@@ -171,6 +171,7 @@ pub async fn undo(saved: &Saved, work: &mut Work<'_>) -> Result<Value, StatesErr
     let staging =
         Staging::make(&system).map_err(|error| undo_failed(&format!("No directory can be made: {error}.")))?;
     let arguments = back(&before, &now, &affected, saved, &system, &staging);
+    let mut complaint = None;
     if !arguments.is_empty() {
         let mut all: Vec<String> = [
             "-y",
@@ -186,9 +187,17 @@ pub async fn undo(saved: &Saved, work: &mut Work<'_>) -> Result<Value, StatesErr
         }
         all.extend(["--no-install-recommends".to_owned(), "install".to_owned()]);
         all.extend(arguments);
-        must("apt-get", perform::apt_get(&system, &all, lock_timeout, work).await?)?;
+        // What counts is the state afterwards: another package may be broken.
+        let answer = perform::apt_get(&system, &all, lock_timeout, work).await?;
+        complaint = must("apt-get", answer).err();
     }
     let now = State::read(&system, work).await?;
+    if let (Some(error), false) = (
+        &complaint,
+        back(&before, &now, &affected, saved, &system, &staging).is_empty(),
+    ) {
+        return Err(error.clone());
+    }
     let is_new = |name: &&String| {
         !before.state.packages.contains_key(*name) && now.packages.get(*name).is_some_and(|it| it.is_configuration())
     };

@@ -129,7 +129,8 @@ pub fn conffile_options(policy: Conffiles) -> &'static [&'static str] {
     match policy {
         Conffiles::Fail => &[],
         Conffiles::Keep => &["--force-confdef", "--force-confold"],
-        Conffiles::Replace => &["--force-confdef", "--force-confnew"],
+        // With `confdef` they would stay: that is dpkg's default.
+        Conffiles::Replace => &["--force-confnew"],
     }
 }
 

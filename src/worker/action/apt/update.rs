@@ -28,6 +28,11 @@ use crate::worker::action::facts::Parameter;
 
 /// Where apt keeps the lists.
 const LISTS: &str = "/var/lib/apt/lists";
+/// The file whose time tells when the lists were fetched: lists themselves bear the repository's time.
+const STAMP: &str = "/var/lib/apt/periodic/update-success-stamp";
+/// Lets apt touch that file, as Debian's own configuration does where it is installed.
+const STAMPING: &str = "APT::Update::Post-Invoke-Success::=mkdir -p /var/lib/apt/periodic && touch \
+                        /var/lib/apt/periodic/update-success-stamp";
 
 static FACTS: Facts = Facts {
     name: "apt.update",
@@ -68,17 +73,21 @@ fn read(parameters: &Value) -> Result<(System, Parameters), StatesError> {
 fn lists(system: &System) -> BTreeMap<PathBuf, (u64, Option<SystemTime>)> {
     let entries = std::fs::read_dir(system.path(LISTS)).into_iter().flatten().flatten();
     let files = entries.filter_map(|entry| {
-        let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file())?;
+        // A list of a `file:` repository is a link, which means a file of the system.
+        let path = match std::fs::read_link(entry.path()) {
+            Ok(target) => system.path(target.to_str()?),
+            Err(_) => entry.path(),
+        };
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         (entry.file_name() != "lock").then(|| (entry.path(), (metadata.len(), metadata.modified().ok())))
     });
     files.collect()
 }
 
-/// Tells whether apt looked for lists not longer ago than this. Lists themselves bear the repository's time; apt touches
-/// the directory of what it is fetching.
+/// Tells whether apt fetched the lists not longer ago than this.
 fn are_fresh(system: &System, age_max: Duration) -> bool {
-    let touched = std::fs::metadata(system.path(LISTS).join("partial")).and_then(|metadata| metadata.modified());
-    let age = touched.ok().and_then(|touched| touched.elapsed().ok());
+    let stamp = std::fs::metadata(system.path(STAMP)).and_then(|metadata| metadata.modified());
+    let age = stamp.ok().and_then(|stamp| stamp.elapsed().ok());
     !lists(system).is_empty() && age.is_some_and(|age| age <= age_max)
 }
 
@@ -110,7 +119,7 @@ impl Action for AptUpdate {
         let (system, parameters) = read(parameters)?;
         let before = lists(&system);
         // apt-get itself ends with 0 when the network is down.
-        let arguments = ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(str::to_owned);
+        let arguments = ["-q", "-o", "APT::Update::Error-Mode=any", "-o", STAMPING, "update"].map(str::to_owned);
         must(
             "apt-get update",
             perform::apt_get(&system, &arguments, parameters.lock_timeout(), work).await?,
