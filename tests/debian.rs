@@ -3,6 +3,7 @@
 
 mod debian_system;
 mod scratch;
+mod server;
 
 use std::fs;
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::scratch::SHELL;
 use crate::scratch::Scratch;
 use crate::scratch::stderr;
 use crate::scratch::stdout;
+use crate::server::Server;
 
 struct Room {
     scratch: Scratch,
@@ -440,13 +442,18 @@ const SLOW: &[(&str, &str)] = &[(
 )];
 
 fn wait_for(path: &Path) {
+    until(&path.display().to_string(), || path.exists());
+}
+
+/// Waits until something has happened in another process.
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
     for _ in 0..3000 {
-        if path.exists() {
+        if happened() {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    panic!("{} does not come", path.display());
+    panic!("{what}: that does not come");
 }
 
 #[test]
@@ -530,6 +537,45 @@ fn a_download_ends_at_once() {
         .unwrap();
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
     drop(connection);
+}
+
+#[test]
+fn a_server_that_dies_goes_on_with_it_and_can_still_undo_all_of_it() {
+    let Some(room) = Room::new("crash", &[with_postinst("slow", SLOW), deb("aa", "1")]) else {
+        return;
+    };
+    let before = room.system.snapshot();
+    let mut install = room.state("apt.install", &json!({ "Packages": ["aa", "slow"], "Repair": true }));
+    install["Next"] = json!("F");
+    let definition = json!({ "StartAt": "T", "States": { "T": install, "F": { "Type": "Fail", "Error": "Later" } } });
+    let serve = || {
+        let arguments = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            "data",
+            "--rollback-on-failure",
+        ];
+        Server::start(room.scratch.command(&arguments)).unwrap()
+    };
+    let server = serve();
+    let mut client = server.client();
+    let machine = client.must(
+        "CreateStateMachine",
+        &json!({ "name": "M", "definition": definition.to_string(), "roleArn": "arn:aws:iam::123456789012:role/R" }),
+    );
+    let start = json!({ "stateMachineArn": machine["stateMachineArn"], "name": "E" });
+    client.must("StartExecution", &start);
+    wait_for(&room.system.path("started"));
+    drop(server);
+    assert!(!room.system.path("finished").exists());
+    fs::write(room.system.path("gate"), "").unwrap();
+    let server = serve();
+    wait_for(&room.system.path("finished"));
+    until("all is as before", || room.system.packages().is_empty());
+    drop(server);
+    assert_eq!(room.system.snapshot(), before);
 }
 
 #[test]
