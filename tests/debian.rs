@@ -21,95 +21,15 @@ use serde_json::json;
 use stepfn::worker::action::apt::classify;
 
 use crate::debian_system::Deb;
-use crate::debian_system::ScratchSystem;
+use crate::debian_system::room::Room;
+use crate::debian_system::room::deb;
+use crate::debian_system::room::until;
+use crate::debian_system::room::wait_for;
+use crate::debian_system::room::with_postinst;
 use crate::scratch::SHELL;
-use crate::scratch::Scratch;
 use crate::scratch::stderr;
 use crate::scratch::stdout;
 use crate::server::Server;
-
-struct Room {
-    scratch: Scratch,
-    system: ScratchSystem,
-}
-
-impl Room {
-    /// Makes a system with a repository, or says why that cannot be done here.
-    fn new(test: &str, debs: &[Deb<'_>]) -> Option<Self> {
-        let scratch = Scratch::new(&format!("debian-{test}"));
-        let system = match ScratchSystem::new(scratch.0.join("system")) {
-            Ok(system) => system,
-            Err(why) => {
-                eprintln!("apt cannot be tried here; it needs the superuser, apt and dpkg: {why}");
-                return None;
-            }
-        };
-        system.publish(debs);
-        Some(Self { scratch, system })
-    }
-
-    fn state(&self, action: &str, parameters: &Value) -> Value {
-        let mut parameters = parameters.clone();
-        parameters["Root"] = json!(self.system.root);
-        json!({ "Type": "Task", "Resource": format!("arn:aws:states:::debian:{action}"), "Parameters": parameters })
-    }
-
-    /// Does one task. Returns its result, or the error's name and cause.
-    fn task(&self, action: &str, parameters: &Value) -> Result<Value, (String, String)> {
-        let mut state = self.state(action, parameters);
-        state["End"] = json!(true);
-        state["Catch"] = json!([{ "ErrorEquals": ["States.ALL"], "Next": "Failed" }]);
-        self.scratch
-            .machine(json!({ "T": state, "Failed": { "Type": "Succeed" } }));
-        let output = stdout(&self.scratch.run(&["run", "m.asl.json", "--checkpoints", "cp"]));
-        match output["Error"].as_str() {
-            Some(name) => Err((name.to_owned(), output["Cause"].as_str().unwrap_or_default().to_owned())),
-            None => Ok(output),
-        }
-    }
-
-    fn must(&self, action: &str, parameters: &Value) -> Value {
-        self.task(action, parameters)
-            .unwrap_or_else(|error| panic!("{action} {parameters}: {error:?}"))
-    }
-
-    fn fails(&self, action: &str, parameters: &Value, name: &str) -> String {
-        let error = self.task(action, parameters);
-        let (found, cause) = error.expect_err(&format!("{action} {parameters} must fail"));
-        assert_eq!(found, name, "{action} {parameters}: {cause}");
-        assert!(!cause.is_empty(), "{action} {parameters}");
-        cause
-    }
-
-    fn undo(&self, result: &Value) {
-        let id = result["Checkpoint"].as_str().unwrap();
-        let output = self.scratch.run(&["undo", "--checkpoints", "cp", id]);
-        assert!(output.status.success(), "{}", stderr(&output));
-    }
-
-    /// Undoes the last change: that of a task that failed has told nobody its checkpoint.
-    fn undo_last(&self) {
-        let output = self.scratch.run(&["undo", "--checkpoints", "cp"]);
-        let list = String::from_utf8(output.stdout).unwrap();
-        let id = list.split_whitespace().rfind(|word| word.starts_with("cp-")).unwrap();
-        self.undo(&json!({ "Checkpoint": id }));
-    }
-}
-
-fn deb<'a>(name: &'a str, version: &'a str) -> Deb<'a> {
-    Deb {
-        name,
-        version,
-        ..Deb::default()
-    }
-}
-
-fn with_postinst<'a>(name: &'a str, postinst: &'a [(&'a str, &'a str)]) -> Deb<'a> {
-    Deb {
-        scripts: postinst,
-        ..deb(name, "1")
-    }
-}
 
 #[test]
 fn installing_is_done_once_and_undone_to_the_same_state() {
@@ -168,6 +88,12 @@ fn installing_is_done_once_and_undone_to_the_same_state() {
     );
     let again = room.must("apt.install", &asked);
     assert_eq!((&again["Changed"], again.get("Checkpoint")), (&json!(false), None));
+    let gone = room.must(
+        "apt.remove",
+        &json!({ "Packages": ["app"], "AutoRemove": true, "Purge": true }),
+    );
+    assert_eq!(gone["Removed"].as_array().unwrap().len(), 2, "{gone}");
+    assert_eq!(room.system.packages(), ["other 1 ii"]);
 }
 
 #[test]
@@ -282,6 +208,8 @@ fn what_cannot_be_done_has_its_name_and_changes_nothing() {
         assert!(stderr(&output).contains("Apt.InvalidParameters"), "{name}: {output:?}");
     }
     assert_eq!(room.system.snapshot(), before);
+    let more = json!({ "Packages": ["good"], "AutoRemove": true });
+    room.fails("apt.remove", &more, "Apt.RemovalRefused");
     let all = json!({ "Packages": ["good"], "AllowRemove": true });
     let removed = room.must("apt.remove", &all);
     assert_eq!(removed["Removed"].as_array().unwrap().len(), 2, "{removed}");
@@ -440,21 +368,6 @@ const SLOW: &[(&str, &str)] = &[(
     "postinst",
     "touch /started; while [ ! -e /gate ]; do sleep 0.05; done; touch /finished",
 )];
-
-fn wait_for(path: &Path) {
-    until(&path.display().to_string(), || path.exists());
-}
-
-/// Waits until something has happened in another process.
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("{what}: that does not come");
-}
 
 #[test]
 fn what_an_interrupted_dpkg_left_is_repaired_when_asked() {

@@ -6,6 +6,8 @@
     reason = "shared by test programs, each of which uses a part"
 )]
 
+pub mod room;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;

@@ -51,7 +51,10 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (r"Held packages were changed and -y was used", HELD_PACKAGE),
     (r"Packages were downgraded and -y was used", DOWNGRADE_REFUSED),
-    (r"Packages need to be removed but remove is disabled", REMOVAL_REFUSED),
+    (
+        r"Packages need to be removed but remove is disabled|Essential packages were removed and -y was used",
+        REMOVAL_REFUSED,
+    ),
     (
         r"unmet dependencies|Unmet dependencies|held broken packages|Unable to correct problems",
         DEPENDENCY_CONFLICT,

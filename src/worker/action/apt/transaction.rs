@@ -113,10 +113,12 @@ impl Transaction {
             let rest = outlook.open.iter().filter(installed).filter(marks);
             changes.extend(rest.map(|wish| format!("mark {} as installed by request", wish.name)));
         }
-        Ok(Plan {
-            changes,
-            result: Changes::default().result(&BTreeSet::new()),
-        })
+        let mut result = Changes::default().result(&BTreeSet::new());
+        if let Some(members) = result.as_object_mut() {
+            // Not known here: before a crash, this very task may have changed it all.
+            members.remove("Changed");
+        }
+        Ok(Plan { changes, result })
     }
 
     /// Keeps what undoing needs.
@@ -177,7 +179,7 @@ impl Transaction {
         planned.extend(outlook.open.iter().map(|wish| wish.name.clone()));
         let mut answer = None;
         if !outlook.is_idle() {
-            let mut arguments = self.arguments(&outlook.open);
+            let mut arguments = self.with_auto_remove(self.arguments(&outlook.open));
             arguments.insert(0, "-y".to_owned());
             let given = perform::apt_get(&self.system, &arguments, lock_timeout, work).await?;
             answer = Some(given);
@@ -235,16 +237,20 @@ impl Transaction {
     }
 
     async fn simulate(&self, open: &[Wish], state: &State, work: &mut Work<'_>) -> Result<Simulation, StatesError> {
-        let arguments = self.arguments(open);
+        let alone = self.ask(&self.arguments(open), work).await?;
+        self.guard(&alone, open, state)?;
+        if !self.parameters.auto_remove {
+            return Ok(alone);
+        }
+        // Only now: what nothing needs any more must not be taken for what needs a removed package.
+        self.ask(&self.with_auto_remove(self.arguments(open)), work).await
+    }
+
+    async fn ask(&self, arguments: &[String], work: &mut Work<'_>) -> Result<Simulation, StatesError> {
         let mut all = vec!["apt-get", "--simulate"];
         all.extend(arguments.iter().map(String::as_str));
-        let answer = self.system.ask(&all, work).await?;
-        if answer.code != Some(0) {
-            return Err(classify::error("apt-get --simulate", &answer));
-        }
-        let simulation = Simulation::parse(&answer.stdout);
-        self.guard(&simulation, open, state)?;
-        Ok(simulation)
+        let answer = must("apt-get --simulate", self.system.ask(&all, work).await?)?;
+        Ok(Simulation::parse(&answer.stdout))
     }
 
     /// Refuses a plan that does more or less than was asked.
@@ -271,7 +277,7 @@ impl Transaction {
                     .any(|wish| wish.name == *name && matches!(wish.want, Want::Absent { .. }))
             })
             .collect();
-        if !more.is_empty() && !self.parameters.allow_remove && !self.parameters.auto_remove {
+        if !more.is_empty() && !self.parameters.allow_remove {
             let sentence = format!(
                 "{} would be removed, too; `AllowRemove` would allow it.",
                 more.join(", ")
@@ -294,7 +300,6 @@ impl Transaction {
             (parameters.allow_held, "--allow-change-held-packages"),
             (parameters.recommends == Some(true), "--install-recommends"),
             (parameters.recommends == Some(false), "--no-install-recommends"),
-            (parameters.auto_remove, "--auto-remove"),
         ];
         all.extend(
             switches
@@ -306,6 +311,13 @@ impl Transaction {
         all.push(self.verb.to_owned());
         all.extend(open.iter().map(|wish| wish.argument.clone()));
         all
+    }
+
+    fn with_auto_remove(&self, mut arguments: Vec<String>) -> Vec<String> {
+        if self.parameters.auto_remove {
+            arguments.insert(0, "--auto-remove".to_owned());
+        }
+        arguments
     }
 
     fn needs_repair(&self, state: &State) -> bool {
