@@ -67,3 +67,36 @@ fn the_commands_of_the_readme_run_as_they_stand() {
     assert!(shown.contains("{\"rejected\":3,\"accepted\":3}\n"), "{shown}");
     assert!(directory.join("target/history.json").exists());
 }
+
+#[test]
+fn the_debian_task_of_the_readme_is_planned_run_and_undone() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let section = page.split_once("## Debian tasks").unwrap().1;
+    let example = section.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme-debian");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    let motd = directory.join("motd");
+    let example = example.replace("/tmp/stepfn-motd", &motd.display().to_string());
+    fs::write(directory.join("motd.asl.json"), example).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stepfn"));
+        command
+            .args(arguments)
+            .args(["--checkpoints", "kept"])
+            .current_dir(&directory);
+        command.output().unwrap()
+    };
+    let planned = run(&["plan", "motd.asl.json"]);
+    assert_eq!(planned.status.code(), Some(3), "{planned:?}");
+    assert!(
+        String::from_utf8_lossy(&planned.stdout).contains("create "),
+        "{planned:?}"
+    );
+    let ran = run(&["run", "motd.asl.json"]);
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("NotGreeted"), "{ran:?}");
+    assert!(!motd.exists());
+    let list = run(&["undo"]);
+    assert!(String::from_utf8_lossy(&list.stdout).contains("undone"), "{list:?}");
+}
