@@ -38,7 +38,8 @@ fn same_as_on_the_kernel(report: &Report) {
     // What only the kernel can show is skipped, with its reason.
     let passed: BTreeSet<&String> = report.passed.iter().collect();
     let n_skipped = kernel.passed.iter().filter(|name| !passed.contains(name)).count();
-    assert!(n_skipped <= 8, "{:?}", report.skipped);
+    // Asynchronous EXPRESS executions, which no client can ask for their end, and what needs two servers or clocks.
+    assert!(n_skipped <= 9, "{:?}", report.skipped);
 }
 
 #[test]
