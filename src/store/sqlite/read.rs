@@ -23,6 +23,7 @@ use crate::store::change::ListOf;
 use crate::store::change::ListQuery;
 use crate::store::change::Loaded;
 use crate::store::change::Resource;
+use crate::store::encode;
 use crate::store::sqlite::open::SqliteStore;
 use crate::store::sqlite::schema::chunk_id;
 use crate::store::sqlite::write::Batch;
@@ -86,30 +87,33 @@ fn history(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Ve
         true => (1, start, "DESC"),
     };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT history FROM chunk WHERE id BETWEEN ?1 AND ?2 ORDER BY id {order}"
+        "SELECT history, first_event, n_events FROM chunk WHERE id BETWEEN ?1 AND ?2 ORDER BY id {order}"
     ))?;
     let mut rows = statement.query(params![chunk_id(execution, low), chunk_id(execution, high)])?;
     let mut page = Vec::new();
     while page.len() < query.limit
         && let Some(row) = rows.next()?
     {
-        let text = row.get_ref(0)?.as_str()?;
-        let mut events: Vec<Value> = serde_json::from_str(text)
+        let (first, n_events): (u64, u64) = (row.get(1)?, row.get(2)?);
+        // The ids of this chunk that the page still takes; a chunk of many events is not read whole for a page.
+        let n_left = (query.limit - page.len()) as u64;
+        let end = first.saturating_add(n_events);
+        let wanted = match query.reverse {
+            false => {
+                let from = query.from.max(first);
+                from..from.saturating_add(n_left).min(end)
+            }
+            true => {
+                let to = query.from.saturating_add(1).min(end);
+                to.saturating_sub(n_left).max(first)..to
+            }
+        };
+        let mut events = encode::wanted_history(row.get_ref(0)?.as_str()?, first, n_events, |id| wanted.contains(&id))
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
         if query.reverse {
             events.reverse();
         }
-        for event in events {
-            let id = event.get("id").and_then(Value::as_u64).unwrap_or(0);
-            let is_before = if query.reverse {
-                query.from < id
-            } else {
-                id < query.from
-            };
-            if !is_before && page.len() < query.limit {
-                page.push(event);
-            }
-        }
+        page.append(&mut events);
     }
     Ok(page)
 }
