@@ -11,13 +11,13 @@
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
-//! | 5 | `worker` | carries out tasks: mappings, shell, Lambda functions |
+//! | 5 | `worker` | carries out tasks: mappings, Lambda functions, the actions of this machine |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
 //! | 7 | `api` | the Step Functions API over HTTP |
 //! | 8 | `cli` | one file per command |
 //!
 //! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to
-//! `worker`, a format of items to `items::format`, a command to `cli`.
+//! `worker`, an action of this machine to `worker::action`, a format of items to `items::format`, a command to `cli`.
 
 pub mod asl;
 pub mod kernel;
