@@ -231,7 +231,7 @@ impl Reader<'_> {
         Ok(text)
     }
 
-    /// Passes over the `\uXXXX` at byte `start`, or over two that make one character, and returns the byte behind.
+    /// Passes over the escape `\u` and its four digits at byte `start`, or over two that make one character, and returns the byte behind.
     fn unicode_escape(&self, start: usize) -> Result<usize, Diagnostic> {
         let first = self.code_unit(start)?;
         let end = start + 6;
@@ -248,7 +248,7 @@ impl Reader<'_> {
         Ok(end)
     }
 
-    /// Reads the four digits of the `\uXXXX` at byte `start`.
+    /// Reads the four digits of the escape `\u` at byte `start`.
     fn code_unit(&self, start: usize) -> Result<u32, Diagnostic> {
         let mut unit = 0;
         for at in start + 2..start + 6 {
