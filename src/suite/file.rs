@@ -179,6 +179,12 @@ fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Pr
         }
     }
     let mock_case = match members.take("mock_case") {
+        Some(value) if !mocks.is_empty() => {
+            return Err(problem(
+                &value,
+                "a case is answered by `mock_case` or by `mocks`, those of the file included, not by both",
+            ));
+        }
         Some(value) if !has_config => {
             return Err(problem(&value, "`mock_case` needs the file's `mock_config`"));
         }
@@ -283,8 +289,7 @@ fn condition(value: &Tree) -> Result<(String, Expression), Problem> {
             "`holds` must be a JSONata expression `{% … %}`, or a list of them",
         ));
     }
-    // A Catch sees the error and the input, a Task's Output the result and the input; a case sees all of them in
-    // `$states.input`.
+    // All that a case gave is in `$states.input`.
     match Expression::parse(&source, FieldScope::Input) {
         Ok(expression) => Ok((source, expression)),
         Err(errors) => {
@@ -327,6 +332,18 @@ mod tests {
                 "takes only one of",
             ),
             ("tests:\n- name: a\n  mocks: {T: []}", "at least one answer"),
+            (
+                "tests:\n- name: a\n  mocks: {T: {never: 1, result: 1}}",
+                "can only be `true`",
+            ),
+            (
+                "tests:\n- name: a\n  mocks: {T: {heartbeats: 10001, result: 1}}",
+                "at most 10000",
+            ),
+            (
+                "mock_config: f\nmocks: {T: {result: 1}}\ntests:\n- name: a\n  mock_case: b",
+                "not by both",
+            ),
             (
                 "tests:\n- name: a\n  mocks: {T: {after: -1, result: 1}}",
                 "must be a number of seconds",

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -56,6 +55,9 @@ enum End {
     Result(Template),
 }
 
+/// Heartbeats of one answer, at most.
+const HEARTBEATS_MAX: u64 = 10_000;
+
 const MEMBERS: &[&str] = &[
     "`result`",
     "`error`",
@@ -91,10 +93,11 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
     let result = members.take("result");
     let error = members.take("error");
     let cause = members.take("cause");
-    let never = members
-        .take("never")
-        .is_some_and(|never| never.value() == Value::Bool(true));
-    let n_ends = usize::from(result.is_some()) + usize::from(error.is_some()) + usize::from(never);
+    let never = members.take("never");
+    if let Some(never) = never.as_ref().filter(|never| never.value() != Value::Bool(true)) {
+        return Err(problem(never, "`never` can only be `true`"));
+    }
+    let n_ends = usize::from(result.is_some()) + usize::from(error.is_some()) + usize::from(never.is_some());
     if n_ends != 1 {
         let verb = if n_ends == 0 { "needs" } else { "takes only" };
         return Err(problem(
@@ -136,13 +139,23 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
         .take("after")
         .map(|value| millis(&value, "`after`"))
         .transpose()?;
-    let heartbeats = members.take("heartbeats");
-    let heartbeats = heartbeats.map(|value| count(&value, "`heartbeats`")).transpose()?;
+    let n_heartbeats = match members.take("heartbeats") {
+        None => 0,
+        Some(value) => match count(&value, "`heartbeats`")? {
+            n if n <= HEARTBEATS_MAX => n,
+            _ => {
+                return Err(problem(
+                    &value,
+                    format!("`heartbeats` must be at most {HEARTBEATS_MAX}"),
+                ));
+            }
+        },
+    };
     members.end(MEMBERS)?;
     Ok(Answer {
         when,
         after_millis: after.unwrap_or(0),
-        n_heartbeats: heartbeats.unwrap_or(0).min(10_000),
+        n_heartbeats,
         end,
     })
 }
@@ -159,6 +172,11 @@ impl Mocks {
         self.list.push((name.to_owned(), mock));
     }
 
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Returns the names of states and resources.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|(name, _)| name.as_str())
@@ -173,8 +191,6 @@ pub struct Answering<'a> {
     entropy: RefCell<Entropy>,
     /// What went wrong with the mocks themselves, in order.
     pub failures: Vec<String>,
-    /// The names that were used.
-    pub used: BTreeSet<String>,
 }
 
 impl<'a> Answering<'a> {
@@ -185,7 +201,6 @@ impl<'a> Answering<'a> {
             n_calls: BTreeMap::new(),
             entropy: RefCell::new(Entropy::new(seed)),
             failures: Vec::new(),
-            used: BTreeSet::new(),
         }
     }
 
@@ -199,7 +214,6 @@ impl<'a> Answering<'a> {
             ));
         };
         let (name, mock) = &self.mocks.list[at];
-        self.used.insert(name.clone());
         for answer in &mock.answers {
             if let Some(when) = &answer.when
                 && self.holds(when, &task.input)?

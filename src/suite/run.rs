@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::asl::definition::Definition;
-use crate::kernel::event::Event;
 use crate::kernel::event::Start;
 use crate::kernel::event::Status;
 use crate::kernel::event::Way;
@@ -191,8 +190,6 @@ impl Observer for Record {
         self.see(&event);
         self.history.push(event);
     }
-
-    fn journal(&mut self, _event: &Event) {}
 
     fn took(&mut self, state: StateId, way: Way) {
         self.taken.take(state, way);
