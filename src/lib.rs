@@ -9,6 +9,7 @@
 //! | 2 | `asl` | text to `Definition`: parse, compile, diagnostics |
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
+//! | 4 | `lint` | rules on top of what AWS refuses |
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
 //! | 5 | `worker` | carries out tasks: mappings, Lambda functions, the actions of this machine |
@@ -21,6 +22,7 @@
 
 pub mod asl;
 pub mod kernel;
+pub mod lint;
 pub mod model;
 pub mod query;
 pub mod sim;

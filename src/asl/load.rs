@@ -55,6 +55,11 @@ pub fn warnings(text: &str) -> Vec<Diagnostic> {
     text::parse(text).map_or_else(|_| Vec::new(), |tree| warning::warnings(&tree))
 }
 
+/// Returns what AWS accepts in a definition's tree but warns of.
+pub(crate) fn warnings_of(tree: &Node) -> Vec<Diagnostic> {
+    warning::warnings(tree)
+}
+
 /// Tells why a text is not JSON, in one sentence of the reader that AWS uses.
 pub fn complaint(text: &str) -> Option<String> {
     let finding = text::parse(text).err()?;
@@ -155,6 +160,14 @@ fn parse(text: &str, format: Format) -> Result<Node, Diagnostic> {
 /// # Errors
 /// Everything that AWS would refuse, several findings at once, in AWS's order where it is known.
 pub fn compile(text: &str, options: &Options) -> Result<Definition, Vec<Diagnostic>> {
+    compile_kept(text, options).map(|(definition, _)| definition)
+}
+
+/// Compiles a definition and keeps its tree, placeholders filled.
+///
+/// # Errors
+/// As for [`compile`].
+pub(crate) fn compile_kept(text: &str, options: &Options) -> Result<(Definition, Node), Vec<Diagnostic>> {
     if text.trim().is_empty() || DEFINITION_BYTES_MAX < text.len() {
         let message = if text.len() <= DEFINITION_BYTES_MAX {
             "Definition must be a valid JSON object".to_owned()
@@ -174,7 +187,8 @@ pub fn compile(text: &str, options: &Options) -> Result<Definition, Vec<Diagnost
     if !findings.is_empty() {
         return Err(findings);
     }
-    compile_tree(&tree, options)
+    let definition = compile_tree(&tree, options)?;
+    Ok((definition, tree))
 }
 
 #[cfg(test)]

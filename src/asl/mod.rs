@@ -11,7 +11,7 @@ mod compile;
 pub mod definition;
 pub mod diagnostic;
 pub mod load;
-mod node;
+pub(crate) mod node;
 #[cfg(test)]
 mod probes;
 mod substitute;

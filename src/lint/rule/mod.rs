@@ -1,0 +1,153 @@
+//! The rules, one file each.
+
+mod no_timeout;
+
+use crate::asl::node::Node;
+use crate::lint::finding::Confidence;
+use crate::lint::finding::Finding;
+use crate::lint::finding::Fix;
+use crate::lint::finding::Severity;
+use crate::lint::subject::Subject;
+
+/// All rules, in the order of their ids.
+pub const RULES: &[&Rule] = &[&no_timeout::RULE];
+
+/// A rule: what `stepfn explain` says of it, and how it looks.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its stable name, `time/no-timeout`.
+    pub id: &'static str,
+    /// How bad a finding is.
+    pub severity: Severity,
+    /// How sure a finding is.
+    pub confidence: Confidence,
+    /// What it finds, in one line without a stop at its end.
+    pub summary: &'static str,
+    /// Why it matters and what to do: a few sentences.
+    pub explanation: &'static str,
+    /// Definitions that show it: each `bad` one gives exactly one finding of the rule, each `good` one none.
+    pub examples: &'static [Example],
+    pub(crate) check: fn(&Subject<'_>, &mut Reporter<'_>),
+}
+
+/// A definition with the defect and the same without it.
+#[derive(Debug)]
+pub struct Example {
+    /// With the defect. JSON.
+    pub bad: &'static str,
+    /// Without it. JSON.
+    pub good: &'static str,
+    /// Where the finding stands: `/States/A`.
+    pub location: &'static str,
+}
+
+/// Returns the rule of that id.
+pub fn named(id: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.id == id)
+}
+
+/// Takes a rule's findings.
+pub(crate) struct Reporter<'f> {
+    rule: &'static Rule,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl<'f> Reporter<'f> {
+    pub(crate) fn new(rule: &'static Rule, findings: &'f mut Vec<Finding>) -> Self {
+        Self { rule, findings }
+    }
+
+    /// Reports a finding at a place of the text. Returns it for what not every finding has.
+    pub(crate) fn report(
+        &mut self,
+        node: &Node,
+        location: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Reported<'_> {
+        self.findings.push(Finding {
+            rule: self.rule.id,
+            severity: self.rule.severity,
+            confidence: self.rule.confidence,
+            message: message.into(),
+            hint: None,
+            location: Some(location.into()),
+            span: Some(node.span),
+            fix: None,
+        });
+        Reported(self.findings.last_mut())
+    }
+}
+
+/// A finding that was just reported.
+pub(crate) struct Reported<'f>(Option<&'f mut Finding>);
+
+impl Reported<'_> {
+    /// Says what to do.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self(self.0.map(|finding| {
+            finding.hint = Some(hint.into());
+            finding
+        }))
+    }
+
+    /// Gives this one finding another severity than the rule's.
+    pub(crate) fn severity(self, severity: Severity) -> Self {
+        Self(self.0.map(|finding| {
+            finding.severity = severity;
+            finding
+        }))
+    }
+
+    /// Says how to mend it mechanically.
+    pub(crate) fn fix(self, fix: Fix) -> Self {
+        Self(self.0.map(|finding| {
+            finding.fix = Some(fix);
+            finding
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asl::load::Options;
+
+    #[test]
+    fn the_examples_show_what_they_should() {
+        for rule in RULES {
+            assert!(!rule.examples.is_empty(), "{} has no example", rule.id);
+            for example in rule.examples {
+                let locations = |text: &str| -> Vec<String> {
+                    let findings = crate::lint::check(text, &Options::default());
+                    let findings = findings.unwrap_or_else(|refused| panic!("{}: {refused:?}\n{text}", rule.id));
+                    let own = findings.into_iter().filter(|finding| finding.rule == rule.id);
+                    own.map(|finding| finding.location.unwrap_or_default()).collect()
+                };
+                assert_eq!(
+                    locations(example.bad),
+                    [example.location],
+                    "{}: {}",
+                    rule.id,
+                    example.bad
+                );
+                assert_eq!(
+                    locations(example.good),
+                    Vec::<String>::new(),
+                    "{}: {}",
+                    rule.id,
+                    example.good
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_in_order_and_sentences_have_no_stop() {
+        assert!(RULES.is_sorted_by(|a, b| a.id < b.id));
+        for rule in RULES {
+            assert!(!rule.summary.ends_with('.'), "{}", rule.id);
+            assert!(rule.explanation.ends_with('.'), "{}", rule.id);
+            assert_eq!(named(rule.id).map(|found| found.id), Some(rule.id));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What the rules look at: a definition, compiled and as it is written.
+
+use std::collections::BTreeMap;
+
+use crate::asl::definition::Definition;
+use crate::asl::definition::State;
+use crate::asl::node::Node;
+use crate::model::id::StateId;
+
+/// A definition under examination.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Compiled.
+    pub definition: &'a Definition,
+    /// As written, placeholders filled.
+    pub(crate) root: &'a Node,
+    /// The machine is EXPRESS.
+    pub express: bool,
+    written: Vec<Written<'a>>,
+}
+
+/// A state as written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<'a> {
+    /// Its object.
+    pub(crate) node: &'a Node,
+    /// Its place: `/States/A/Branches[0]/States/B`.
+    pub(crate) location: String,
+}
+
+impl<'a> Subject<'a> {
+    /// Puts the compiled states and the written ones together.
+    pub(crate) fn new(definition: &'a Definition, root: &'a Node, express: bool) -> Self {
+        let mut by_start: BTreeMap<u32, Written<'a>> = BTreeMap::new();
+        // Blocks wait in a list, so that nesting costs no stack.
+        let mut blocks = vec![(root, String::new())];
+        while let Some((block, at)) = blocks.pop() {
+            for member in block.get("States").map_or(&[][..], Node::members) {
+                let (node, location) = (&member.value, format!("{at}/States/{}", member.key));
+                for name in ["ItemProcessor", "Iterator"] {
+                    blocks.extend(node.get(name).map(|block| (block, format!("{location}/{name}"))));
+                }
+                let branches = node.get("Branches").map_or(&[][..], Node::elements);
+                let branches = branches.iter().enumerate();
+                blocks.extend(branches.map(|(index, block)| (block, format!("{location}/Branches[{index}]"))));
+                by_start.insert(node.span.start, Written { node, location });
+            }
+        }
+        let nowhere = Written {
+            node: root,
+            location: String::new(),
+        };
+        let written = definition.states.iter();
+        let written = written.map(|state| by_start.remove(&state.span.start).unwrap_or_else(|| nowhere.clone()));
+        Self {
+            definition,
+            root,
+            express,
+            written: written.collect(),
+        }
+    }
+
+    /// Returns all states, compiled and as written, in the order of the definition.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (StateId, &'a State, &Written<'a>)> {
+        let states = self.definition.states.iter().zip(&self.written).enumerate();
+        states.map(|(number, (state, written))| (StateId(u32::try_from(number).unwrap_or(u32::MAX)), state, written))
+    }
+
+    /// Returns a state as written.
+    pub(crate) fn written(&self, id: StateId) -> &Written<'a> {
+        &self.written[id.index()]
+    }
+}
