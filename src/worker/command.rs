@@ -13,6 +13,7 @@ use crate::worker::lambda::answer;
 use crate::worker::lambda::answer::Answer;
 use crate::worker::lambda::request::InvocationType;
 use crate::worker::lambda::request::Request;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
@@ -112,7 +113,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         stdin,
         env: mapping.env.clone(),
         cwd: mapping.cwd.clone(),
-        stdout_bytes_max: job.output_bytes_max(),
+        stdout: Keep::All(job.output_bytes_max()),
+        stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
     };
     let program = &mapping.command[0];

@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod lambda;
 pub mod mapping;
 pub mod nursery;
+pub mod output;
 pub mod process;
 pub mod sfn;
 pub mod spawn;

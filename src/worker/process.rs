@@ -22,13 +22,16 @@ use crate::worker::nursery::Asked;
 use crate::worker::nursery::Ender;
 use crate::worker::nursery::Nursery;
 use crate::worker::nursery::Rest;
+use crate::worker::output::Keep;
+use crate::worker::output::Kept;
+use crate::worker::output::mark;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
 use crate::worker::spawn::wire::Ran;
 
-/// How much of stderr is kept: its end.
-const STDERR_BYTES_MAX: usize = 64 * 1024;
+/// How much of stderr is usually kept.
+pub const STDERR_BYTES_MAX: usize = 64 * 1024;
 /// Longest line that is shown while a task runs.
 const LOG_LINE_BYTES_MAX: usize = 4096;
 /// How long to wait for the last output when every process has ended.
@@ -47,8 +50,10 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// Where it runs.
     pub cwd: Option<PathBuf>,
-    /// How much it may write to stdout.
-    pub stdout_bytes_max: usize,
+    /// How much of its stdout is kept, and what happens when it writes more.
+    pub stdout: Keep,
+    /// How much of its stderr is kept: its end.
+    pub stderr_bytes_max: usize,
     /// Show its stderr while it runs.
     pub log_stderr: bool,
 }
@@ -69,10 +74,14 @@ pub enum Ended {
 pub struct Done {
     /// How it ended.
     pub status: ExitStatus,
-    /// All that it wrote to stdout.
+    /// What it wrote to stdout; with a mark where something is left out.
     pub stdout: Vec<u8>,
-    /// The end of what it wrote to stderr.
+    /// How many bytes are left out of `stdout`.
+    pub stdout_left_out: u64,
+    /// The end of what it wrote to stderr; with a mark before it when that is not all.
     pub stderr: Vec<u8>,
+    /// How many bytes are left out of `stderr`.
+    pub stderr_left_out: u64,
 }
 
 /// A process that runs. When it is dropped it is ended.
@@ -192,14 +201,17 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
     let mut child = ask(spec, nursery, reports.claim())?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (too_long, mut stdout_too_long) = oneshot::channel();
-    let mut output = Vec::new();
-    let mut errors = Tail::default();
+    let mut output = match spec.stdout {
+        Keep::All(bytes_max) => Kept::end(bytes_max),
+        Keep::Ends(bytes_max) => Kept::ends(bytes_max),
+    };
+    let mut errors = Kept::end(spec.stderr_bytes_max);
 
     let ended = {
         let streams = async {
             tokio::join!(
                 write(stdin, &spec.stdin),
-                read_bounded(stdout, spec.stdout_bytes_max, &mut output, too_long),
+                read_stdout(stdout, spec.stdout, &mut output, too_long),
                 read_tail(stderr, &mut errors, reports, spec.log_stderr),
             );
         };
@@ -239,11 +251,17 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
         reports.refused(&failure.message);
     }
     Ok(match ended {
-        Ok(status) => Ended::Done(Done {
-            status: status?,
-            stdout: output,
-            stderr: errors.bytes(),
-        }),
+        Ok(status) => {
+            let (stdout, stdout_left_out) = output.finish();
+            let (stderr, stderr_left_out) = errors.finish();
+            Ended::Done(Done {
+                status: status?,
+                stdout,
+                stdout_left_out,
+                stderr,
+                stderr_left_out,
+            })
+        }
         Err(ended) => ended,
     })
 }
@@ -293,21 +311,32 @@ async fn write(stdin: Option<pipe::Sender>, bytes: &[u8]) {
     }
 }
 
-async fn read_bounded(
+async fn read_stdout(
     stdout: Option<impl AsyncRead + Unpin>,
-    bytes_max: usize,
-    output: &mut Vec<u8>,
+    keep: Keep,
+    output: &mut Kept,
     too_long: oneshot::Sender<()>,
 ) {
-    let Some(stdout) = stdout else { return };
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    let _ = stdout.take(limit).read_to_end(output).await;
-    if output.len() > bytes_max {
-        let _ = too_long.send(());
+    let Some(mut stdout) = stdout else { return };
+    let mut buffer = vec![0; 64 * 1024];
+    let mut n_bytes = 0;
+    loop {
+        let length = match stdout.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => length,
+        };
+        output.push(&buffer[..length]);
+        n_bytes += length;
+        if let Keep::All(bytes_max) = keep
+            && bytes_max < n_bytes
+        {
+            let _ = too_long.send(());
+            return;
+        }
     }
 }
 
-async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Tail, reports: &Reports, log: bool) {
+async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Kept, reports: &Reports, log: bool) {
     let Some(mut stderr) = stderr else { return };
     let mut buffer = vec![0; 8192];
     let mut line = Vec::new();
@@ -341,28 +370,6 @@ async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Tail, repo
     }
 }
 
-/// The end of a stream.
-#[derive(Debug, Default)]
-struct Tail {
-    bytes: Vec<u8>,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() > 2 * STDERR_BYTES_MAX {
-            self.bytes.drain(..self.bytes.len() - STDERR_BYTES_MAX);
-        }
-    }
-
-    fn bytes(mut self) -> Vec<u8> {
-        if self.bytes.len() > STDERR_BYTES_MAX {
-            self.bytes.drain(..self.bytes.len() - STDERR_BYTES_MAX);
-        }
-        self.bytes
-    }
-}
-
 /// Says how a process ended, to follow "The command `x` …".
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -380,14 +387,14 @@ pub fn shorten(text: &str) -> String {
 
 /// Returns the result as a JSON text that fits into a `Cause`: the ends of both streams.
 pub fn cause(code: i32, stdout: &str, stderr: &str) -> String {
-    let mut chars_max = 12_000;
+    let mut chars_max: usize = 12_000;
     loop {
-        let end = |text: &str| {
-            let length = text.chars().count();
-            text.chars().skip(length.saturating_sub(chars_max)).collect::<String>()
+        let end = |text: &str| match text.char_indices().rev().nth(chars_max.saturating_sub(1)) {
+            Some((at, _)) if 0 < at => mark(u64::try_from(at).unwrap_or(u64::MAX)) + &text[at..],
+            _ => text.to_owned(),
         };
         let cause = serde_json::json!({ "ExitCode": code, "Stdout": end(stdout), "Stderr": end(stderr) }).to_string();
-        if chars_max == 0 || cause.chars().count() <= CAUSE_CHARS_MAX {
+        if chars_max <= 1 || cause.chars().count() <= CAUSE_CHARS_MAX {
             return cause;
         }
         chars_max /= 2;
@@ -397,18 +404,6 @@ pub fn cause(code: i32, stdout: &str, stderr: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tail_is_bounded_and_keeps_the_end() {
-        let mut tail = Tail::default();
-        for n in 0..100_000 {
-            tail.push(format!("{n}\n").as_bytes());
-            assert!(tail.bytes.len() <= 2 * STDERR_BYTES_MAX);
-        }
-        let bytes = tail.bytes();
-        assert!(bytes.len() <= STDERR_BYTES_MAX);
-        assert!(bytes.ends_with(b"99998\n99999\n"));
-    }
 
     #[test]
     fn a_long_cause_keeps_its_end() {

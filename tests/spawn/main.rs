@@ -19,6 +19,7 @@ use std::io;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::sync::OnceLock;
+use stepfn::worker::output::Keep;
 
 use serde_json::Value;
 use stepfn::worker::nursery::Nursery;
@@ -86,7 +87,8 @@ fn spec(argv: &[&str]) -> Spec {
         stdin: Vec::new(),
         env: BTreeMap::new(),
         cwd: None,
-        stdout_bytes_max: 1 << 20,
+        stdout: Keep::All(1 << 20),
+        stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
     }
 }

@@ -23,6 +23,7 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Member;
 use crate::worker::action::facts::Parameter;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
 
@@ -168,7 +169,8 @@ impl Action for Reboot {
             stdin: Vec::new(),
             env: BTreeMap::new(),
             cwd: None,
-            stdout_bytes_max: work.output_bytes_max,
+            stdout: Keep::All(work.output_bytes_max),
+            stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: true,
         };
         let done = work.run(&spec, FAILED).await?;

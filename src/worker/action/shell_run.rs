@@ -20,6 +20,7 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Member;
 use crate::worker::action::facts::Parameter;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Done;
 use crate::worker::process::Spec;
@@ -30,6 +31,8 @@ const NON_ZERO_EXIT: &str = "Shell.NonZeroExit";
 const KILLED: &str = "Shell.Killed";
 /// It cannot be started.
 const START_FAILED: &str = "Shell.StartFailed";
+/// Most that `MaxOutputBytes` can ask for: what an output can hold.
+const MAX_OUTPUT_BYTES_MAX: i64 = 262_144;
 /// The parameters do not fit together.
 const INVALID_PARAMETERS: &str = "Shell.InvalidParameters";
 
@@ -38,7 +41,8 @@ static FACTS: Facts = Facts {
     summary: "Runs a command or a script.",
     details: "The process gets a clean environment: `PATH`, `HOME`, `USER`, `LANG` and what `Env` adds. Whatever it \
               starts ends with it. Its lines on stderr are shown while it runs, and count as heartbeats. A stdout larger \
-              than the payload quota fails with `States.DataLimitExceeded`; of stderr the last 64 KiB are kept.",
+              than the payload quota fails with `States.DataLimitExceeded`, unless `MaxOutputBytes` is given; of stderr \
+              the last 64 KiB are kept. Where something is left out, a line `[… 123 bytes left out …]` says so.",
     parameters: &[
         Parameter::optional(
             "Command",
@@ -64,6 +68,12 @@ static FACTS: Facts = Facts {
             "Error names by exit code: `{ \"75\": \"App.TryLater\" }`.",
         ),
         Parameter::optional(
+            "MaxOutputBytes",
+            Kind::Integer(1, MAX_OUTPUT_BYTES_MAX),
+            "How much of stdout and of stderr is kept: the beginning and the end of stdout, the end of stderr. A stdout \
+             that is not whole is a text, whatever it was.",
+        ),
+        Parameter::optional(
             "Undo",
             Kind::Or(&Kind::List(&Kind::AnyText), &Kind::Text),
             "The command (a list) or script (a text) that restores what was before.",
@@ -82,6 +92,10 @@ static FACTS: Facts = Facts {
         Member {
             name: "Stderr",
             doc: "The end of what it wrote there, without the line ends at its end.",
+        },
+        Member {
+            name: "LeftOut",
+            doc: "How many bytes are left out: `{ \"Stdout\": 0, \"Stderr\": 12 }`. Absent when nothing is.",
         },
     ],
     errors: &[
@@ -113,6 +127,7 @@ struct Parameters {
     env: BTreeMap<String, String>,
     cwd: Option<PathBuf>,
     creates: Option<PathBuf>,
+    max_output_bytes: Option<usize>,
     #[serde(default)]
     errors: BTreeMap<String, String>,
     undo: Option<Value>,
@@ -161,7 +176,11 @@ impl Parameters {
             },
             env: self.env.clone(),
             cwd: self.cwd.clone(),
-            stdout_bytes_max: work.output_bytes_max,
+            stdout: match self.max_output_bytes {
+                Some(bytes_max) => Keep::Ends(bytes_max),
+                None => Keep::All(work.output_bytes_max),
+            },
+            stderr_bytes_max: self.max_output_bytes.unwrap_or(process::STDERR_BYTES_MAX),
             log_stderr: true,
         }
     }
@@ -236,11 +255,19 @@ fn result(done: &Done, errors: &BTreeMap<String, String>) -> Result<Value, State
     let stderr = String::from_utf8_lossy(&done.stderr);
     let stderr = stderr.trim_end_matches('\n');
     if done.status.success() {
-        let stdout = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| {
+        let text = || {
             let text = String::from_utf8_lossy(&done.stdout);
             Value::from(text.trim_end_matches('\n'))
-        });
-        return Ok(json!({ "ExitCode": 0, "Stdout": stdout, "Stderr": stderr }));
+        };
+        let stdout = match done.stdout_left_out {
+            0 => serde_json::from_slice(&done.stdout).unwrap_or_else(|_| text()),
+            _ => text(),
+        };
+        let mut result = json!({ "ExitCode": 0, "Stdout": stdout, "Stderr": stderr });
+        if 0 < done.stdout_left_out + done.stderr_left_out {
+            result["LeftOut"] = json!({ "Stdout": done.stdout_left_out, "Stderr": done.stderr_left_out });
+        }
+        return Ok(result);
     }
     let stdout = String::from_utf8_lossy(&done.stdout);
     let stdout = stdout.trim_end_matches('\n');
@@ -308,6 +335,41 @@ mod tests {
             .unwrap();
         assert_eq!(undone["Undone"][0]["Action"], json!("shell.run"));
         assert!(!made.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_of_the_output_is_marked() {
+        let scratch = Scratch::new();
+        let mut bench = Bench::new(&scratch);
+        for (script, limit, expected) in [
+            // All of it, so that it is read as JSON.
+            ("echo '[1]'", json!(4), json!({ "Stdout": [1], "Stderr": "" })),
+            (
+                "echo '[1]'; echo error >&2",
+                json!(3),
+                json!({ "Stdout": "[\n[… 1 bytes left out …]\n]", "Stderr": "[… 3 bytes left out …]\nor",
+                    "LeftOut": { "Stdout": 1, "Stderr": 3 } }),
+            ),
+            (
+                "head -c 70000 /dev/zero | tr '\\0' x >&2",
+                Value::Null,
+                json!({ "Stdout": "", "Stderr": format!("[… 4464 bytes left out …]\n{}", "x".repeat(65_536)),
+                    "LeftOut": { "Stdout": 0, "Stderr": 4464 } }),
+            ),
+        ] {
+            let mut parameters = json!({ "Script": script });
+            if !limit.is_null() {
+                parameters["MaxOutputBytes"] = limit;
+            }
+            let result = bench.run("shell.run", &parameters).await.unwrap();
+            for name in ["Stdout", "Stderr", "LeftOut"] {
+                assert_eq!(result.get(name), expected.get(name), "{script}: {name}");
+            }
+        }
+        // Without a limit of its own a stdout above the quota is no result.
+        let script = json!({ "Script": "head -c 300000 /dev/zero | tr '\\0' x" });
+        let error = bench.run("shell.run", &script).await.unwrap_err();
+        assert_eq!(error.name.as_deref(), Some("States.DataLimitExceeded"));
     }
 
     #[tokio::test]

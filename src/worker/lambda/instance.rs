@@ -24,6 +24,7 @@ use crate::worker::lambda::runtime_api::Outcome;
 use crate::worker::lambda::runtime_api::Work;
 use crate::worker::nursery::Ender;
 use crate::worker::nursery::Nursery;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
 use crate::worker::spawn::wire::Claim;
@@ -217,7 +218,8 @@ fn spec(function: &ProcessFunction, name: &FunctionName, api: &str) -> io::Resul
         stdin: Vec::new(),
         env: environment(function, name, api).into_iter().collect(),
         cwd: Some(function.code.clone()),
-        stdout_bytes_max: 0,
+        stdout: Keep::All(0),
+        stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
     })
 }

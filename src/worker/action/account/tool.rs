@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::states_error::StatesError;
 use crate::worker::action::Work;
 use crate::worker::action::facts::Kind;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
 
@@ -53,7 +54,8 @@ pub(super) async fn run(
         stdin: Vec::new(),
         env: BTreeMap::new(),
         cwd: None,
-        stdout_bytes_max: work.output_bytes_max,
+        stdout: Keep::All(work.output_bytes_max),
+        stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
     };
     let done = work.run(&spec, &format!("{family}.Failed")).await?;

@@ -9,6 +9,8 @@ use crate::worker::action::Work;
 use crate::worker::action::apt::classify;
 use crate::worker::action::apt::parameters::Conffiles;
 use crate::worker::action::apt::parameters::START_FAILED;
+use crate::worker::output::Keep;
+use crate::worker::process;
 use crate::worker::process::Spec;
 
 /// Largest answer to a question: a machine with 5,000 packages gives less than 1 MiB.
@@ -91,7 +93,8 @@ impl System {
             stdin: Vec::new(),
             env: environment(),
             cwd: None,
-            stdout_bytes_max: ANSWER_BYTES_MAX,
+            stdout: Keep::All(ANSWER_BYTES_MAX),
+            stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: false,
         };
         let done = work.run(&spec, START_FAILED).await?;

@@ -32,6 +32,7 @@ use crate::worker::action::apt::command::Answer;
 use crate::worker::action::apt::command::System;
 use crate::worker::action::apt::parameters::LOCK_TIMEOUT_ERROR;
 use crate::worker::action::apt::parameters::START_FAILED;
+use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
@@ -137,7 +138,8 @@ async fn perform(
         stdin: Vec::new(),
         env: command::environment(),
         cwd: None,
-        stdout_bytes_max: 0,
+        stdout: Keep::All(0),
+        stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
     };
     let (stop, mut stopped) = Cancel::pair();
