@@ -223,18 +223,53 @@ fn a_server_rolls_back_and_goes_on_with_it_after_a_crash() {
             "Undo": format!("echo x >> {0}; while test ! -e {0}.open; do sleep 0.01; done; rm -f {1}", gate.display(), made.display())
         } },
         "F": { "Type": "Fail", "Error": "Later" } } });
-    let serve = || {
-        let command = scratch.command(&[
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--data",
-            "data",
-            "--rollback-on-failure",
-        ]);
-        Server::start(command).unwrap()
-    };
-    let server = serve();
+    let server = serve_with_rollback(&scratch);
+    start(&server, &definition, &json!({}));
+    until(|| gate.exists());
+    drop(server);
+    assert!(made.exists());
+    std::fs::write(scratch.0.join("gate.open"), "").unwrap();
+    let server = serve_with_rollback(&scratch);
+    until(|| !made.exists());
+    drop(server);
+}
+
+#[test]
+fn the_children_of_a_map_run_are_rolled_back_with_their_execution() {
+    let scratch = Scratch::new("actions-children");
+    let files: Vec<_> = (0..3).map(|n| scratch.0.join(format!("made-{n}"))).collect();
+    let gate = scratch.0.join("gate");
+    let definition = json!({ "StartAt": "M", "States": {
+        "M": { "Type": "Map", "Next": "Wait", "Label": "L", "ItemsPath": "$.files", "ResultPath": null, "ItemProcessor": {
+            "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "Write", "States": { "Write": { "Type": "Task", "Resource": "arn:aws:states:::debian:file.write",
+                "Parameters": { "Path.$": "$", "Content": "x" }, "End": true } } } },
+        "Wait": { "Type": "Task", "Resource": SHELL, "Next": "F", "Parameters": {
+            "Script": format!("echo waiting >&2; while test ! -e {}; do sleep 0.01; done", gate.display()) } },
+        "F": { "Type": "Fail", "Error": "Later" } } });
+    let server = serve_with_rollback(&scratch);
+    start(&server, &definition, &json!({ "files": files }));
+    until(|| files.iter().all(|file| file.exists()));
+    std::fs::write(&gate, "").unwrap();
+    until(|| files.iter().all(|file| !file.exists()));
+    // It ends orderly, so that all that it said is there.
+    let pid = i32::try_from(server.child.id()).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    let (_, said) = server.wait();
+    for part in [
+        "A task wrote a line.",
+        "state=\"Wait\" line=\"waiting\"",
+        "A change was rolled back.",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+fn start(server: &Server, definition: &Value, input: &Value) {
     let mut client = server.client();
     let machine = client.must(
         "CreateStateMachine",
@@ -242,15 +277,20 @@ fn a_server_rolls_back_and_goes_on_with_it_after_a_crash() {
     );
     client.must(
         "StartExecution",
-        &json!({ "stateMachineArn": machine["stateMachineArn"], "name": "E" }),
+        &json!({ "stateMachineArn": machine["stateMachineArn"], "name": "E", "input": input.to_string() }),
     );
-    until(|| gate.exists());
-    drop(server);
-    assert!(made.exists());
-    std::fs::write(scratch.0.join("gate.open"), "").unwrap();
-    let server = serve();
-    until(|| !made.exists());
-    drop(server);
+}
+
+fn serve_with_rollback(scratch: &Scratch) -> Server {
+    let command = scratch.command(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        "data",
+        "--rollback-on-failure",
+    ]);
+    Server::start(command).unwrap()
 }
 
 /// Waits until something has happened in another process.

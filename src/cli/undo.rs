@@ -20,6 +20,7 @@ use crate::worker::action::Work;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::checkpoint::Saved;
 use crate::worker::action::checkpoint::Status;
+use crate::worker::action::checkpoint::of_family;
 use crate::worker::action::rollback;
 use crate::worker::action::rollback::Undone;
 
@@ -63,9 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         })?);
     }
     if let Some(arn) = &arguments.execution {
-        let mut all = checkpoints.all().map_err(unreadable)?;
-        all.retain(|saved| saved.execution_arn == *arn && !arguments.ids.contains(&saved.id));
-        chosen.extend(all);
+        let mut family = of_family(checkpoints.all().map_err(unreadable)?, arn);
+        family.retain(|saved| !arguments.ids.contains(&saved.id));
+        chosen.extend(family);
     }
     let site = Site::of_actions(ActionSite {
         checkpoints: Some(checkpoints),

@@ -36,6 +36,7 @@ impl Host {
         let job = Job {
             task,
             execution_arn: start.execution_arn.clone(),
+            parent_arn: None,
             role_arn: start.role_arn.clone(),
             state_machine: start.state_machine_name.clone(),
             resource,

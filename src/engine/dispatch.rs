@@ -221,8 +221,10 @@ impl Host {
         let StateKind::Task(state) = &live.execution.definition().state(task.state).kind else {
             return;
         };
-        let job = Job {
+        let parent = live.record.facts.child_of.as_ref().map(|child| child.parent);
+        let mut job = Job {
             execution_arn: live.record.facts.arn.clone(),
+            parent_arn: None,
             role_arn: live.record.facts.role_arn.clone(),
             state_machine: worker::machine_name(&live.record.facts.machine_arn),
             resource: state.resource.clone(),
@@ -251,6 +253,11 @@ impl Host {
         let (sender, cancel) = Cancel::pair();
         live.jobs.insert(job.task.task, sender);
         drop(shard);
+        if let Some(parent) = parent {
+            // It waits for its children, so it is here.
+            let shard = self.shard(parent);
+            job.parent_arn = shard.live.get(&parent).map(|live| live.record.facts.arn.clone());
+        }
         tokio::spawn(worker::carry_out(job, id.0, self.messages.clone(), cancel));
     }
 

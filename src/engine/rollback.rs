@@ -47,16 +47,26 @@ impl Host {
         let host = Arc::clone(&self);
         let left = tokio::task::spawn_blocking(move || {
             let mut left = checkpoints.all()?;
-            left.retain(|saved| {
-                let record = host.store.find(&saved.execution_arn).ok().flatten();
-                saved.status != Status::Undone && record.is_some_and(|record| has_failed(record.status))
-            });
+            left.retain(|saved| saved.status != Status::Undone && host.is_lost(&saved.execution_arn));
             Ok::<_, std::io::Error>(left)
         });
         match left.await.map_err(std::io::Error::other).flatten() {
             Ok(left) => self.undo(left).await,
             Err(error) => tracing::error!(%error, "The checkpoints cannot be read: nothing was rolled back."),
         }
+    }
+
+    /// Tells whether an execution, or one that it is a part of, has ended badly.
+    fn is_lost(&self, arn: &str) -> bool {
+        let mut next = self.store.find(arn).ok().flatten();
+        while let Some(record) = next {
+            if has_failed(record.status) {
+                return true;
+            }
+            let parent = record.facts.child_of.as_ref().map(|child| child.parent);
+            next = parent.and_then(|parent| self.store.execution(parent).ok().flatten());
+        }
+        false
     }
 
     async fn undo(self: &Arc<Self>, found: Vec<Saved>) {

@@ -311,7 +311,7 @@ impl<'a> Engine<'a> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event { execution, kind } => self.queue.push_back((execution, kind)),
-            Message::Log { state, line } => self.observer.log(&state, &line),
+            Message::Log { state, line, .. } => self.observer.log(&state, &line),
             Message::Over { execution, task, .. } => {
                 self.open.remove(&(execution, task));
             }
@@ -320,7 +320,7 @@ impl<'a> Engine<'a> {
 
     fn drain_logs(&mut self) {
         while let Ok(message) = self.receiver.try_recv() {
-            if let Message::Log { state, line } = message {
+            if let Message::Log { state, line, .. } = message {
                 self.observer.log(&state, &line);
             }
         }
@@ -506,8 +506,10 @@ impl<'a> Engine<'a> {
             return;
         };
         let key = (number, task.task);
+        let parent = running.parent.and_then(|(parent, _)| self.running.get(&parent));
         let job = Job {
             execution_arn: running.start.execution_arn.clone(),
+            parent_arn: parent.map(|parent| parent.start.execution_arn.clone()),
             role_arn: running.start.role_arn.clone(),
             state_machine: worker::machine_name(&running.start.state_machine_arn),
             resource: state.resource.clone(),

@@ -104,7 +104,14 @@ impl Host {
                 }
                 self.over(ExecutionId(execution), task);
             }
-            Message::Log { .. } => {}
+            Message::Log { execution, state, line } => {
+                let id = ExecutionId(execution);
+                let shard = self.shard(id);
+                if let Some(live) = shard.live.get(&id) {
+                    let execution = &*live.record.facts.arn;
+                    tracing::info!(execution, state = &*state, line, "A task wrote a line.");
+                }
+            }
         }
     }
 

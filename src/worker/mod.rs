@@ -97,6 +97,8 @@ pub struct Job {
     pub task: StartTask,
     /// The ARN of its execution.
     pub execution_arn: Arc<str>,
+    /// The ARN of the execution whose Map Run its execution is a child of, if it is one.
+    pub parent_arn: Option<Arc<str>>,
     /// The role of its state machine; empty when it has none.
     pub role_arn: Arc<str>,
     /// The name of its state machine.
@@ -193,6 +195,8 @@ pub enum Message {
     },
     /// A line that the task wrote for people.
     Log {
+        /// The execution's number in the engine.
+        execution: u64,
         /// The state's name.
         state: Arc<str>,
         /// The line.
@@ -322,6 +326,7 @@ impl Reports {
     /// The task said something to people.
     pub fn log(&self, line: String) {
         let _ = self.sender.send(Message::Log {
+            execution: self.execution,
             state: Arc::clone(&self.state),
             line,
         });

@@ -112,6 +112,7 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
     let parameters = job.task.input.value();
     let owner = Owner {
         execution_arn: Arc::clone(&job.execution_arn),
+        parent_arn: job.parent_arn.clone(),
         state_name: Arc::clone(&job.task.state_name),
         task: job.task.task.0,
         action: facts.name,

@@ -1,8 +1,10 @@
 //! What actions keep before they change something, so that it can be restored.
 //!
 //! One directory per execution, in it one per checkpoint: `checkpoint.json` and the files that its action keeps.
+//! `children` in it names the directories of the children of its Map Runs.
 //! Only their owner can read them: they may hold what files held.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::fmt::Write;
 use std::fs::DirBuilder;
@@ -27,10 +29,13 @@ use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::worker::action::lock;
 use crate::worker::spawn::wire::Claim;
 
 /// The file of a checkpoint.
 const FILE: &str = "checkpoint.json";
+/// The directory in an execution's that has an empty directory for each child with checkpoints.
+const CHILDREN: &str = "children";
 /// The form of that file.
 const FORMAT_VERSION: u32 = 1;
 /// Hexadecimal digits of an execution's part of an id.
@@ -51,6 +56,8 @@ pub struct Checkpoints {
 pub struct Owner {
     /// The ARN of the execution.
     pub execution_arn: Arc<str>,
+    /// The ARN of the execution whose Map Run it is a child of.
+    pub parent_arn: Option<Arc<str>>,
     /// The state's name.
     pub state_name: Arc<str>,
     /// The attempt's number in its execution.
@@ -72,6 +79,9 @@ pub struct Saved {
     pub action: String,
     /// The execution.
     pub execution_arn: String,
+    /// The execution whose Map Run it is a child of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_arn: Option<String>,
     /// The state's name.
     pub state_name: String,
     /// Where it stands among all others: nanoseconds since 1970 when it was made, and never twice the same.
@@ -186,6 +196,7 @@ impl Checkpoints {
             id: id.clone(),
             action: owner.action.to_owned(),
             execution_arn: owner.execution_arn.to_string(),
+            parent_arn: owner.parent_arn.as_deref().map(str::to_owned),
             state_name: owner.state_name.to_string(),
             order: self.next_order(id),
             status: Status::Open,
@@ -196,6 +207,14 @@ impl Checkpoints {
             claim: owner.claim.clone(),
             directory,
         };
+        if let Some(parent) = &owner.parent_arn {
+            let parent = self.directory.join(self.execution_digits(parent)).join(CHILDREN);
+            let own = parent.join(self.execution_digits(&owner.execution_arn));
+            DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
+            for directory in own.ancestors().skip(1).take(3) {
+                File::open(directory)?.sync_all()?;
+            }
+        }
         write(&saved)?;
         // The new directories, up to the one that was there before.
         for directory in saved.directory.ancestors().take(3) {
@@ -234,12 +253,29 @@ impl Checkpoints {
         }
     }
 
-    /// Returns the checkpoints of an execution, in order.
+    /// Returns the checkpoints of an execution and of the children of its Map Runs, in order.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn of_execution(&self, execution_arn: &str) -> io::Result<Vec<Saved>> {
-        in_directory(&self.directory.join(self.execution_digits(execution_arn)))
+        let mut found = Vec::new();
+        let mut open = vec![self.directory.join(self.execution_digits(execution_arn))];
+        let mut seen = BTreeSet::new();
+        while let Some(execution) = open.pop() {
+            for child in directories(&execution.join(CHILDREN))? {
+                open.extend(child.file_name().map(|digits| self.directory.join(digits)));
+            }
+            if seen.insert(execution.clone()) {
+                found.extend(in_directory(&execution)?);
+            } else {
+                return Err(io::Error::other(format!(
+                    "`{}` is named as a child twice",
+                    execution.display()
+                )));
+            }
+        }
+        found.sort_by_key(|saved| saved.order);
+        Ok(found)
     }
 
     /// Returns all checkpoints, in order.
@@ -256,7 +292,40 @@ impl Checkpoints {
     }
 }
 
+/// Chooses the checkpoints of an execution and of the children of its Map Runs.
+pub fn of_family(mut all: Vec<Saved>, execution_arn: &str) -> Vec<Saved> {
+    let mut family = BTreeSet::from([execution_arn.to_owned()]);
+    loop {
+        let n_known = family.len();
+        for saved in &all {
+            if saved.parent_arn.as_ref().is_some_and(|parent| family.contains(parent)) {
+                family.insert(saved.execution_arn.clone());
+            }
+        }
+        if n_known == family.len() {
+            break;
+        }
+    }
+    all.retain(|saved| family.contains(&saved.execution_arn));
+    all
+}
+
 impl Saved {
+    /// Waits until nobody else undoes it, here or in another process; then reads it again.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn locked(&self) -> io::Result<(Self, File)> {
+        let file = lock::exclusive(File::open(&self.directory)?).await?;
+        let saved = read(&self.directory)?.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("`{}` is gone", self.directory.display()),
+            )
+        })?;
+        Ok((saved, file))
+    }
+
     /// Notes that the action has ended well.
     ///
     /// # Errors
@@ -350,6 +419,7 @@ mod tests {
     fn owner(task: u64) -> Owner {
         Owner {
             execution_arn: Arc::from("arn:aws:states:r:1:execution:m:e"),
+            parent_arn: None,
             state_name: Arc::from("S"),
             task,
             action: "file.write",
@@ -389,6 +459,39 @@ mod tests {
         assert_eq!(checkpoints.all().unwrap().len(), 3);
         assert_eq!(checkpoints.made().len(), 3);
         assert!(checkpoints.of_execution("another").unwrap().is_empty());
+    }
+
+    #[test]
+    fn children_belong_to_the_execution_that_they_are_a_part_of() {
+        let scratch = Scratch::new();
+        let checkpoints = Checkpoints::durable(scratch.path().to_owned());
+        let of = |execution: &str, parent: Option<&str>, task| Owner {
+            execution_arn: Arc::from(execution),
+            parent_arn: parent.map(Arc::from),
+            ..owner(task)
+        };
+        for owner in [
+            of("e", None, 1),
+            of("child", Some("e"), 1),
+            of("grandchild", Some("child"), 1),
+            of("grandchild", Some("child"), 2),
+            of("other", None, 1),
+        ] {
+            checkpoints.make_directory(&owner).unwrap();
+            checkpoints
+                .open(&owner, &json!({}), json!(&*owner.execution_arn))
+                .unwrap();
+        }
+        let names = |found: Vec<Saved>| found.into_iter().map(|saved| saved.execution_arn).collect::<Vec<_>>();
+        for (execution, expected) in [
+            ("e", &["e", "child", "grandchild", "grandchild"][..]),
+            ("child", &["child", "grandchild", "grandchild"]),
+            ("other", &["other"]),
+            ("nobody", &[]),
+        ] {
+            assert_eq!(names(checkpoints.of_execution(execution).unwrap()), expected);
+            assert_eq!(names(of_family(checkpoints.all().unwrap(), execution)), expected);
+        }
     }
 
     #[test]

@@ -93,16 +93,24 @@ impl Locks {
             .write(true)
             .mode(0o600)
             .open(self.directory.join(file_name))?;
-        let (mut pause, longest) = PAUSE;
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(file),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(longest);
-                }
-                Err(error) => return Err(error.into()),
+        exclusive(file).await
+    }
+}
+
+/// Waits until nobody else has a lock on the file.
+///
+/// # Errors
+/// It cannot be locked.
+pub async fn exclusive(file: File) -> io::Result<File> {
+    let (mut pause, longest) = PAUSE;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
             }
+            Err(error) => return Err(error.into()),
         }
     }
 }

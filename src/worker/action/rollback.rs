@@ -69,6 +69,23 @@ async fn try_undo(saved: &mut Saved, work: &mut Work<'_>) -> Result<(), StatesEr
             format!("A lock of {} cannot be made: {error}.", saved.action),
         )
     })?;
+    let again = saved.locked().await;
+    let _turn = match again {
+        Ok((again, turn)) => {
+            *saved = again;
+            turn
+        }
+        Err(error) => {
+            return Err(StatesError::new(
+                CHECKPOINT_FAILED,
+                format!("The checkpoint `{}` cannot be read: {error}.", saved.id),
+            ));
+        }
+    };
+    if saved.status == Status::Undone {
+        // Somebody else did it meanwhile: the execution that this one is a part of, or a person.
+        return Ok(());
+    }
     // What undoes a change has no other rights than what made it.
     let reports = work.reports.in_the_name_of(saved.claim.clone());
     let mut own = Work {

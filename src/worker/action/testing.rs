@@ -165,6 +165,7 @@ impl Bench {
         let job = Job {
             task,
             execution_arn: Arc::from(EXECUTION),
+            parent_arn: None,
             role_arn: Arc::from(ROLE),
             state_machine: Arc::from("M"),
             resource: Resource {
