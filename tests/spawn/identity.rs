@@ -316,6 +316,47 @@ fn a_state_that_may_not_run_fails_with_its_own_error() {
 }
 
 #[test]
+fn what_the_engine_does_itself_is_refused_to_other_accounts() {
+    if !is_root() {
+        eprintln!("not run: only root can have other accounts");
+        return;
+    }
+    let table = Table::new("identity-own", &row("stepfn", "nobody", ""));
+    // Where `nobody` can write: the engine must not do it in his place.
+    let open = table.scratch.0.join("open");
+    fs::create_dir(&open).unwrap();
+    table.mode(&open, 0o777);
+    let path = open.join("made");
+    for (action, parameters) in [
+        ("file.write", json!({ "Path": path, "Content": "x" })),
+        ("file.remove", json!({ "Path": table.file() })),
+        ("http.request", json!({ "Url": "http://127.0.0.1:9/" })),
+        ("systemd.restart", json!({ "Unit": "cron" })),
+        ("user.present", json!({ "Name": "somebody" })),
+    ] {
+        let resource = format!("arn:aws:states:::debian:{action}");
+        let task = json!({ "Type": "Task", "Resource": resource, "Parameters": parameters, "End": true });
+        table.scratch.machine(json!({ "T": task }));
+        let output = table.scratch.run(&[
+            "run",
+            "m.asl.json",
+            "--identities",
+            "identities.d",
+            "--checkpoints",
+            "cp",
+        ]);
+        assert_eq!(output.status.code(), Some(1), "{action}: {output:?}");
+        let said = stderr(&output);
+        assert!(said.contains("Debian.IdentityUnavailable"), "{action}: {said}");
+        if action != "user.present" {
+            let why = format!("`{action}` is done by the engine itself, which cannot become `nobody`");
+            assert!(said.contains(&why), "{action}: {said}");
+        }
+    }
+    assert!(!path.exists() && table.file().exists());
+}
+
+#[test]
 fn doctor_shows_the_table_and_fails_when_it_cannot_be_used() {
     let own = own_name();
     let rows = row("r", &own, "state = \"Pack\"") + &row("lost", "no-such-account", "");
