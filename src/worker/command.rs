@@ -17,6 +17,7 @@ use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 /// How much of a log `LogType: Tail` gives.
 const LOG_TAIL_BYTES: usize = 4096;
@@ -116,6 +117,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         stdout: Keep::All(job.output_bytes_max()),
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
+        at_loss: AtLoss::End,
     };
     let program = &mapping.command[0];
     let done = match process::run(&spec, &job.site.nursery, reports, cancel).await {

@@ -22,6 +22,7 @@ use crate::worker::spawn::link::News;
 use crate::worker::spawn::rung::Isolation;
 use crate::worker::spawn::server::GRACE;
 use crate::worker::spawn::server::Settings;
+use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Ready;
 use crate::worker::spawn::wire::Spawn;
@@ -137,6 +138,7 @@ impl Nursery {
             env: rest.env,
             cwd: rest.cwd,
             claim: rest.claim,
+            at_loss: rest.at_loss,
         };
         let link = self.inner.open()?;
         let news = link.spawn(spawn, stdio)?;
@@ -159,12 +161,18 @@ pub(super) struct Rest {
     pub(super) env: std::collections::BTreeMap<String, String>,
     pub(super) cwd: Option<String>,
     pub(super) claim: Claim,
+    pub(super) at_loss: AtLoss,
 }
 
 impl Ender {
     /// Ends them: SIGTERM, a second of grace, SIGKILL. Whoever waits for the process hears when nothing is left.
     pub fn end(&self) {
         self.link.end(self.id, GRACE);
+    }
+
+    /// Sends SIGINT to the first one.
+    pub fn interrupt(&self) {
+        self.link.interrupt(self.id);
     }
 
     /// Ends them with SIGKILL.

@@ -25,6 +25,7 @@ use crate::worker::nursery::Rest;
 use crate::worker::output::Keep;
 use crate::worker::output::Kept;
 use crate::worker::output::mark;
+use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
@@ -56,6 +57,8 @@ pub struct Spec {
     pub stderr_bytes_max: usize,
     /// Show its stderr while it runs.
     pub log_stderr: bool,
+    /// What becomes of it when nobody waits for it any more.
+    pub at_loss: AtLoss,
 }
 
 /// How the process ended.
@@ -95,6 +98,7 @@ pub struct Child {
     pub stderr: Option<pipe::Receiver>,
     asked: Asked,
     ended: Option<Result<i32, Failure>>,
+    at_loss: AtLoss,
 }
 
 impl Child {
@@ -142,7 +146,11 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.ended.is_none() {
-            self.asked.ender.end();
+            match self.at_loss {
+                AtLoss::End => self.asked.ender.end(),
+                AtLoss::Interrupt => self.asked.ender.interrupt(),
+                AtLoss::Wait => {}
+            }
         }
     }
 }
@@ -179,6 +187,7 @@ pub async fn start_with(
             },
         )?,
         ended: None,
+        at_loss: spec.at_loss,
     })
     .await
 }
@@ -198,7 +207,14 @@ async fn confirmed(mut child: Child) -> io::Result<(Child, Ran)> {
 /// # Errors
 /// It cannot be started; the error says what is missing.
 pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
-    let mut child = ask(spec, nursery, reports.claim())?;
+    run_child(ask(spec, nursery, reports.claim())?, spec, reports, cancel).await
+}
+
+/// Runs a process that was asked for to its end.
+///
+/// # Errors
+/// It cannot be started; the error says what is missing.
+pub async fn run_child(mut child: Child, spec: &Spec, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (too_long, mut stdout_too_long) = oneshot::channel();
     let mut output = match spec.stdout {
@@ -266,7 +282,11 @@ pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel:
     })
 }
 
-fn ask(spec: &Spec, nursery: &Nursery, claim: &Claim) -> io::Result<Child> {
+/// Asks for a process. What is wrong with it is told to whoever waits.
+///
+/// # Errors
+/// It cannot be asked for.
+pub fn ask(spec: &Spec, nursery: &Nursery, claim: &Claim) -> io::Result<Child> {
     let (stdin, stdin_end) = io::pipe()?;
     let (stdout_end, stdout) = io::pipe()?;
     let (stderr_end, stderr) = io::pipe()?;
@@ -277,6 +297,7 @@ fn ask(spec: &Spec, nursery: &Nursery, claim: &Claim) -> io::Result<Child> {
         stderr: Some(pipe::Receiver::from_owned_fd(stderr_end.into())?),
         asked: nursery.ask(&spec.argv, stdio, rest(spec, claim)?)?,
         ended: None,
+        at_loss: spec.at_loss,
     })
 }
 
@@ -290,6 +311,7 @@ fn rest(spec: &Spec, claim: &Claim) -> io::Result<Rest> {
         env: spec.env.clone(),
         cwd: cwd.filter(|cwd| !cwd.is_empty()),
         claim: claim.clone(),
+        at_loss: spec.at_loss,
     })
 }
 

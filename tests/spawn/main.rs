@@ -28,6 +28,7 @@ use stepfn::worker::process;
 use stepfn::worker::process::Spec;
 use stepfn::worker::spawn::identity::Identities;
 use stepfn::worker::spawn::rung::Isolation;
+use stepfn::worker::spawn::wire::AtLoss;
 use stepfn::worker::spawn::wire::Claim;
 use stepfn::worker::spawn::wire::Ran;
 use tokio::io::AsyncReadExt;
@@ -90,6 +91,7 @@ fn spec(argv: &[&str]) -> Spec {
         stdout: Keep::All(1 << 20),
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
+        at_loss: AtLoss::End,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::worker::action::facts::Parameter;
 use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 const FAILED: &str = "Reboot.Failed";
 const INVALID_PARAMETERS: &str = "Reboot.InvalidParameters";
@@ -172,6 +173,7 @@ impl Action for Reboot {
             stdout: Keep::All(work.output_bytes_max),
             stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: true,
+            at_loss: AtLoss::End,
         };
         let done = work.run(&spec, FAILED).await?;
         if !done.status.success() {

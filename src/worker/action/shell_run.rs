@@ -24,6 +24,7 @@ use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Done;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 /// It ended with another exit code than 0, and `Errors` has no name for it.
 const NON_ZERO_EXIT: &str = "Shell.NonZeroExit";
@@ -182,6 +183,7 @@ impl Parameters {
             },
             stderr_bytes_max: self.max_output_bytes.unwrap_or(process::STDERR_BYTES_MAX),
             log_stderr: true,
+            at_loss: AtLoss::End,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::worker::nursery::Nursery;
 use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Claim;
 
 /// How long to wait for the last words of a process that has ended.
@@ -221,6 +222,7 @@ fn spec(function: &ProcessFunction, name: &FunctionName, api: &str) -> io::Resul
         stdout: Keep::All(0),
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
+        at_loss: AtLoss::End,
     })
 }
 

@@ -146,6 +146,11 @@ impl Link {
         });
     }
 
+    /// Asks for SIGINT to a task's first process.
+    pub fn interrupt(&self, id: u64) {
+        self.tell(&Request::Interrupt { id });
+    }
+
     /// Asks for the end of all tasks and of `spawnd`.
     pub fn end_all(&self, grace: Duration) {
         *lock(&self.is_closing) = true;

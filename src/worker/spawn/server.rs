@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::io::IoSliceMut;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ use crate::worker::spawn::wire::Whom;
 pub const GRACE: Duration = Duration::from_secs(1);
 /// How long the tasks of an engine that died may take to end before the next one begins.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
+/// What the lock holds while tasks are left to end by themselves, however long that takes.
+const FINISHING: &[u8] = b"finishing
+";
 /// How long strays may take to end after SIGKILL.
 const STRAY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Descriptors that come with one message.
@@ -133,7 +137,7 @@ struct Server {
     is_closing: bool,
     is_hung_up: bool,
     /// Held until all is over.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Server {
@@ -176,7 +180,7 @@ impl Server {
             outgoing: Vec::new(),
             is_closing: false,
             is_hung_up: false,
-            _lock: lock,
+            lock,
         };
         server.tell(&Reply::Ready(ready));
         Ok(server)
@@ -190,6 +194,9 @@ impl Server {
             }
             for id in reports {
                 self.read_report(id);
+            }
+            if self.is_hung_up {
+                self.tasks.values_mut().for_each(Task::drain);
             }
             // The signal only wakes us: one can stand for many children.
             while let Ok(Some(_)) = self.signals.read_signal() {}
@@ -224,6 +231,11 @@ impl Server {
             if let Some(report) = self.tasks.get(id).and_then(Task::report) {
                 polled.push(PollFd::from_borrowed_fd(report, PollFlags::IN));
             }
+        }
+        // What nobody reads any more; the last of the list, as nobody asks which of them it was.
+        if self.is_hung_up {
+            let drains = self.tasks.values().flat_map(Task::drains);
+            polled.extend(drains.map(|drain| PollFd::new(drain, PollFlags::IN)));
         }
         let now = Instant::now();
         let next = self.tasks.values().filter_map(Task::next).min();
@@ -292,8 +304,13 @@ impl Server {
     fn end_all(&mut self, grace: Duration) {
         self.is_closing = true;
         let now = Instant::now();
+        let mut is_patient = false;
         for task in self.tasks.values_mut() {
-            task.end(grace, now);
+            is_patient |= task.leave(grace, now);
+        }
+        if let (true, Some(lock)) = (is_patient, &mut self.lock) {
+            // The next engine waits as long as it takes. When this fails, it gives up and says so.
+            let _ = lock.set_len(0).and_then(|()| lock.write_all(FINISHING));
         }
     }
 
@@ -320,6 +337,11 @@ impl Server {
             Request::End { id, grace_millis } => {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.end(Duration::from_millis(grace_millis), Instant::now());
+                }
+            }
+            Request::Interrupt { id } => {
+                if let Some(task) = self.tasks.get(&id) {
+                    task.interrupt();
                 }
             }
             Request::EndAll { grace_millis } => self.end_all(Duration::from_millis(grace_millis)),
@@ -464,14 +486,25 @@ fn settle_in() -> Result<SignalFd, String> {
 /// Waits until no other engine's tasks are left.
 fn lock(path: &std::path::Path) -> Result<File, String> {
     let failed = |error: &dyn std::fmt::Display| format!("`{}` cannot be locked: {error}.", path.display());
-    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path);
     let file = file.map_err(|error| failed(&error))?;
     let begin = Instant::now();
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                file.set_len(0).map_err(|error| failed(&error))?;
+                return Ok(file);
+            }
             Err(rustix::io::Errno::WOULDBLOCK) if begin.elapsed() < LOCK_TIME_MAX => {
                 std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) if std::fs::read(path).is_ok_and(|text| text == FINISHING) => {
+                std::thread::sleep(Duration::from_millis(100));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(failed(&"tasks of an earlier engine have not ended"));

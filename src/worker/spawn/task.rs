@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::Signal;
 
@@ -31,6 +34,7 @@ use crate::worker::spawn::kin::Process;
 use crate::worker::spawn::namespace;
 use crate::worker::spawn::rung::Holder;
 use crate::worker::spawn::rung::Rung;
+use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
 use crate::worker::spawn::wire::Ran;
@@ -53,6 +57,10 @@ pub(super) struct Task {
     failure: Option<Failure>,
     status: Option<i32>,
     ending: Option<Ending>,
+    at_loss: AtLoss,
+    /// For one that outlives the engine: the ends of its output that are read when the engine is gone. That they are
+    /// here keeps it from being killed by a broken pipe at that moment.
+    drains: Vec<OwnedFd>,
 }
 
 /// What holds the processes together.
@@ -103,6 +111,13 @@ impl Task {
     ) -> Result<Self, Failure> {
         let resources = |error: io::Error| Failure::new(FailureKind::Resources, error.to_string());
         let plan = plan(&spawn, &grant, mark)?;
+        let drains = match spawn.at_loss {
+            AtLoss::End => Vec::new(),
+            AtLoss::Interrupt | AtLoss::Wait => {
+                let ends = stdio.iter().skip(1).map(other_end);
+                ends.collect::<Result<_, _>>().map_err(resources)?
+            }
+        };
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
         let (report, report_end) = pipe().map_err(resources)?;
         rustix::io::ioctl_fionbio(&report, true).map_err(|error| resources(error.into()))?;
@@ -163,6 +178,8 @@ impl Task {
             failure: None,
             status: None,
             ending: None,
+            at_loss: spawn.at_loss,
+            drains,
         })
     }
 
@@ -221,6 +238,52 @@ impl Task {
         if let Some(ending) = &mut self.ending {
             ending.next = Instant::now();
         }
+    }
+
+    /// Sends SIGINT to its program.
+    pub(super) fn interrupt(&self) {
+        if self.status.is_some() {
+            return;
+        }
+        let program = match &self.hold {
+            // The namespace's first process only looks after the others, the oldest of which is the program.
+            Hold::Namespace(_) => {
+                let all = kin::descendants(self.leader.pid).into_iter();
+                let children = all.filter(|process| process.parent == self.leader.pid);
+                children.min_by_key(|process| (process.start, process.pid))
+            }
+            _ => kin::process(self.leader.pid),
+        };
+        if let Some(program) = program {
+            kin::send(&program, Signal::INT);
+        }
+    }
+
+    /// Nobody waits for it any more. Returns whether it is left to end by itself.
+    pub(super) fn leave(&mut self, grace: Duration, now: Instant) -> bool {
+        match self.at_loss {
+            AtLoss::End => self.end(grace, now),
+            AtLoss::Interrupt => self.interrupt(),
+            AtLoss::Wait => {}
+        }
+        self.at_loss != AtLoss::End
+    }
+
+    /// Returns what its output can be read from when the engine is gone.
+    pub(super) fn drains(&self) -> &[OwnedFd] {
+        &self.drains
+    }
+
+    /// Throws away what it wrote, so that it goes on.
+    pub(super) fn drain(&mut self) {
+        let mut buffer = [0; 64 * 1024];
+        self.drains.retain(|drain| {
+            // Once around: another task may wait, too.
+            match rustix::io::read(drain, &mut buffer) {
+                Ok(length) => length != 0,
+                Err(error) => matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+            }
+        });
     }
 
     /// Begins to end it. A shorter grace shortens one that runs.
@@ -379,6 +442,13 @@ impl Task {
         };
         Failure { kind, message }
     }
+}
+
+/// Opens the reading end of the pipe that this is the writing end of.
+fn other_end(end: &OwnedFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 fn own() -> i32 {

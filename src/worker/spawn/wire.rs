@@ -34,7 +34,12 @@ pub enum Request {
         /// The grace in milliseconds.
         grace_millis: u64,
     },
-    /// End all tasks, then yourself.
+    /// Send SIGINT to a task's first process.
+    Interrupt {
+        /// The task.
+        id: u64,
+    },
+    /// End all tasks, each in its way, then yourself.
     EndAll {
         /// The grace in milliseconds.
         grace_millis: u64,
@@ -57,6 +62,20 @@ pub struct Spawn {
     pub cwd: Option<String>,
     /// For whom.
     pub claim: Claim,
+    /// What becomes of it when nobody waits for it any more.
+    pub at_loss: AtLoss,
+}
+
+/// What becomes of a process when the engine ends, or dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AtLoss {
+    /// It is ended.
+    #[default]
+    End,
+    /// It gets SIGINT, and time until it ends by itself: cut short it would leave the machine half changed.
+    Interrupt,
+    /// It gets time until it ends by itself.
+    Wait,
 }
 
 /// For which state a process is started: what the identity table goes by.

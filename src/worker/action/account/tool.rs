@@ -8,6 +8,7 @@ use crate::worker::action::facts::Kind;
 use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 /// Where they are.
 const DIRECTORY: &str = "/usr/sbin";
@@ -57,6 +58,7 @@ pub(super) async fn run(
         stdout: Keep::All(work.output_bytes_max),
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
+        at_loss: AtLoss::Wait,
     };
     let done = work.run(&spec, &format!("{family}.Failed")).await?;
     if done.status.success() {

@@ -12,6 +12,7 @@ use crate::worker::action::apt::parameters::START_FAILED;
 use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 /// Largest answer to a question: a machine with 5,000 packages gives less than 1 MiB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -96,6 +97,7 @@ impl System {
             stdout: Keep::All(ANSWER_BYTES_MAX),
             stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: false,
+            at_loss: AtLoss::End,
         };
         let done = work.run(&spec, START_FAILED).await?;
         let answer = Answer {

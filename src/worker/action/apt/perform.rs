@@ -3,10 +3,9 @@
 //! apt tells how far it is (`APT::Status-Fd`): downloads, then, from the first `pmstatus` on, the work of dpkg. The
 //! lines come through a FIFO in a private directory, which needs no more of whoever starts processes than an argument
 //! list. A task that is cancelled while apt downloads ends at once. Once dpkg works, apt gets SIGINT and is waited for:
-//! it lets dpkg finish, and begins nothing more.
+//! it lets dpkg finish, and begins nothing more. The same holds when the engine ends or dies.
 
 use std::io;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -15,9 +14,6 @@ use std::time::Duration;
 use rustix::fs::CWD;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
-use rustix::process::Pid;
-use rustix::process::PidfdFlags;
-use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
@@ -36,6 +32,7 @@ use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
+use crate::worker::spawn::wire::AtLoss;
 
 /// How long a download may take to end after SIGINT, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
@@ -45,9 +42,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LINE_BYTES_MAX: usize = 4096;
 /// The descriptor of the status lines; `SCRIPT` opens it.
 const STATUS_FD: &str = "3";
-/// Opens the FIFO, tells its process id, becomes the program. All output goes to stderr, of which the end is kept: a
+/// Opens the FIFO, becomes the program. All output goes to stderr, of which the end is kept: a
 /// package that writes without end must not get apt killed.
-const SCRIPT: &str = r#"exec 3>"$0"; echo "pid:$$" >&3; exec "$@" >&2"#;
+const SCRIPT: &str = r#"exec 3>"$0"; exec "$@" >&2"#;
 
 /// What changes packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,14 +138,20 @@ async fn perform(
         stdout: Keep::All(0),
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
+        at_loss: match program {
+            Program::AptGet => AtLoss::Interrupt,
+            Program::Dpkg => AtLoss::Wait,
+        },
     };
+    let child = process::ask(&spec, work.nursery, work.reports.claim()).map_err(failed)?;
+    let ender = child.ender();
     let (stop, mut stopped) = Cancel::pair();
     let mut stop = Some(stop);
     let mut status = Status::default();
     let mut cancelled = false;
     let mut deadline = Instant::now();
     let ended = {
-        let running = process::run(&spec, work.nursery, work.reports, &mut stopped);
+        let running = process::run_child(child, &spec, work.reports, &mut stopped);
         tokio::pin!(running);
         let mut buffer = vec![0; LINE_BYTES_MAX];
         loop {
@@ -156,17 +159,13 @@ async fn perform(
                 biased;
                 ended = &mut running => break ended,
                 length = receiver.read(&mut buffer) => {
-                    let was_known = status.pid.is_some();
                     status.take(&buffer[..length.unwrap_or(0)], work.reports);
-                    if cancelled && !was_known && program == Program::AptGet {
-                        fifo.interrupt(status.pid);
-                    }
                 }
                 () = work.cancel.cancelled(), if !cancelled => {
                     cancelled = true;
                     deadline = Instant::now() + GRACE;
                     if program == Program::AptGet {
-                        fifo.interrupt(status.pid);
+                        ender.interrupt();
                     }
                 }
                 () = tokio::time::sleep_until(deadline),
@@ -200,7 +199,6 @@ async fn perform(
 #[derive(Debug, Default)]
 struct Status {
     line: Vec<u8>,
-    pid: Option<i32>,
     /// dpkg has begun.
     dpkg_works: bool,
     /// `pmerror` and `pmconffile` lines: they tell what a long output pushed out of what is kept of it.
@@ -226,7 +224,6 @@ impl Status {
         reports.alive();
         let mut parts = line.splitn(4, ':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("pid"), Some(pid), None, None) => self.pid = pid.parse().ok(),
             (Some("dlstatus"), _, _, Some(text)) => self.tell(text, reports),
             (Some(kind), Some(package), Some(_), Some(text)) if kind.starts_with("pm") => {
                 self.dpkg_works = true;
@@ -274,19 +271,6 @@ impl Fifo {
     fn open(&self) -> io::Result<pipe::Receiver> {
         // For writing, too: else it would be at its end before the program opens it.
         pipe::OpenOptions::new().read_write(true).open_receiver(&self.path)
-    }
-
-    /// Sends SIGINT to the process that has this FIFO open as it said. Where that cannot be seen, as in another
-    /// namespace or as another account, nothing is sent; then apt is waited for all the same.
-    fn interrupt(&self, pid: Option<i32>) {
-        let Some(pid) = pid.and_then(Pid::from_raw) else { return };
-        let Ok(handle) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
-            return;
-        };
-        let descriptor = format!("/proc/{}/fd/{STATUS_FD}", pid.as_raw_nonzero());
-        if std::fs::read_link(Path::new(&descriptor)).is_ok_and(|target| target == self.path) {
-            let _ = rustix::process::pidfd_send_signal(handle, Signal::INT);
-        }
     }
 }
 
