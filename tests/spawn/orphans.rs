@@ -136,6 +136,35 @@ fn a_killed_engine_leaves_nothing_on_any_rung() {
     }
 }
 
+#[test]
+fn a_killed_engine_leaves_no_lambda_handler() {
+    let scratch = Scratch::new("spawn-kill-lambda");
+    let seconds = seconds(350);
+    // It hangs, deaf to what is polite, and so does what it started.
+    let bootstrap = format!("#!/bin/sh\ntrap '' TERM INT HUP\n(setsid sleep {seconds} &)\ntouch up\nsleep {seconds}\n");
+    let path = scratch.0.join("bootstrap");
+    fs::write(&path, bootstrap).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    scratch.write("map.toml", "[lambda.hang]\nruntime = 'provided'\ncode = '.'\n");
+    scratch.machine(json!({ "T": { "Type": "Task", "End": true,
+        "Resource": "arn:aws:lambda:us-east-1:123456789012:function:hang" } }));
+    let mut child = scratch
+        .command(&["run", "m.asl.json", "--map", "map.toml"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let up = scratch.0.join("up");
+    let begin = std::time::Instant::now();
+    while !up.exists() {
+        assert!(begin.elapsed().as_secs() < 60, "the handler does not start");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    child.stderr.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(processes_with(&seconds), Vec::<i32>::new());
+}
+
 /// A copy of the program where everybody can read it; removed in the end.
 struct Public(PathBuf);
 
