@@ -269,6 +269,38 @@ fn the_children_of_a_map_run_are_rolled_back_with_their_execution() {
     }
 }
 
+#[test]
+fn a_server_starts_as_many_commands_as_it_has_descriptors_for() {
+    let scratch = Scratch::new("actions-places");
+    let task = json!({ "Type": "Task", "Resource": SHELL, "End": true, "OutputPath": "$.Stdout",
+        "Parameters": { "Script": "cat", "Stdin.$": "$" } });
+    // A Map alone runs forty at once.
+    let map = |name: &str, state: Value| json!({ "StartAt": name, "States": { name: { "Type": "Map", "End": true, "ItemProcessor": state } } });
+    let definition = map("M", map("N", json!({ "StartAt": "T", "States": { "T": task } })));
+    let mut command = std::process::Command::new("sh");
+    command
+        .args([
+            "-c",
+            "ulimit -n 300; exec \"$0\" serve --listen 127.0.0.1:0 --data data",
+        ])
+        .arg(env!("CARGO_BIN_EXE_stepfn"))
+        .current_dir(&scratch.0);
+    let server = Server::start(command).unwrap();
+    let mut client = server.client();
+    let machine = client.must(
+        "CreateStateMachine",
+        &json!({ "name": "M", "definition": definition.to_string(), "type": "EXPRESS",
+            "roleArn": "arn:aws:iam::123456789012:role/R" }),
+    );
+    let items = vec![(0..20).collect::<Vec<u32>>(); 20];
+    let ended = client.must(
+        "StartSyncExecution",
+        &json!({ "stateMachineArn": machine["stateMachineArn"], "input": json!(items).to_string() }),
+    );
+    assert_eq!(ended["status"], json!("SUCCEEDED"), "{ended}");
+    assert_eq!(ended["output"], json!(json!(items).to_string()));
+}
+
 fn start(server: &Server, definition: &Value, input: &Value) {
     let mut client = server.client();
     let machine = client.must(

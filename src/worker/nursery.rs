@@ -15,6 +15,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::process::Resource;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
 use crate::worker::spawn::identity::Identities;
 use crate::worker::spawn::kin;
 use crate::worker::spawn::link::Link;
@@ -30,6 +34,12 @@ use crate::worker::spawn::wire::Whom;
 
 /// How long all tasks together may take to end: each has its grace, and the kernel its time to kill.
 const END_TIME_MAX: Duration = Duration::from_secs(20);
+/// Most commands at once: more would only wait for the processors.
+const PLACES_MAX: u64 = 1024;
+/// What a command needs: both ends of three pipes while it is asked for, three afterwards.
+const FILES_PER_PLACE: u64 = 6;
+/// What the engine keeps for its store, its listeners and its clients.
+const FILES_BESIDES: u64 = 256;
 /// How long an end in haste may take.
 const KILL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -58,6 +68,8 @@ struct Inner {
     number: u64,
     link: Mutex<Option<Arc<Link>>>,
     next_id: AtomicU64,
+    /// For as many commands at once as there are descriptors for.
+    places: Semaphore,
 }
 
 /// A task that was asked for.
@@ -84,6 +96,7 @@ impl Nursery {
                 number: NEXT.fetch_add(1, Ordering::Relaxed),
                 link: Mutex::default(),
                 next_id: AtomicU64::new(0),
+                places: Semaphore::new(n_places(rustix::process::getrlimit(Resource::Nofile).current)),
             }),
         }
     }
@@ -128,6 +141,12 @@ impl Nursery {
         link.who(id, claim.clone()).await.map_err(|failure| failure.message)
     }
 
+    /// Waits until there are descriptors for another command.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.inner.places.acquire().await.ok()
+    }
+
     /// Asks for a process.
     pub(super) fn ask(&self, argv: &[String], stdio: [OwnedFd; 3], rest: Rest) -> io::Result<Asked> {
         let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
@@ -147,6 +166,14 @@ impl Nursery {
             news,
         })
     }
+}
+
+/// Returns how many commands may run at once; `files_max` is `None` without a limit.
+fn n_places(files_max: Option<u64>) -> usize {
+    let places = files_max.map_or(PLACES_MAX, |files| {
+        files.saturating_sub(FILES_BESIDES) / FILES_PER_PLACE
+    });
+    usize::try_from(places.clamp(1, PLACES_MAX)).unwrap_or(1)
 }
 
 impl Default for Nursery {
@@ -236,5 +263,17 @@ impl Inner {
             // Without a lock nobody before us can have had our site.
             clean: is_again || self.options.lock.is_some(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_places_as_descriptors_for_them() {
+        for (files_max, places) in [(None, 1024), (Some(64), 1), (Some(1024), 128), (Some(1 << 20), 1024)] {
+            assert_eq!(n_places(files_max), places, "{files_max:?}");
+        }
     }
 }

@@ -207,6 +207,11 @@ async fn confirmed(mut child: Child) -> io::Result<(Child, Ran)> {
 /// # Errors
 /// It cannot be started; the error says what is missing.
 pub async fn run(spec: &Spec, nursery: &Arc<Nursery>, reports: &Reports, cancel: &mut Cancel) -> io::Result<Ended> {
+    let _place = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Ok(Ended::Cancelled),
+        place = nursery.place() => place,
+    };
     run_child(ask(spec, nursery, reports.claim())?, spec, reports, cancel).await
 }
 

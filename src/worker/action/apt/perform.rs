@@ -5,14 +5,19 @@
 //! list. A task that is cancelled while apt downloads ends at once. Once dpkg works, apt gets SIGINT and is waited for:
 //! it lets dpkg finish, and begins nothing more. The same holds when the engine ends or dies.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::fs::CWD;
 use rustix::fs::FileType;
+use rustix::fs::FlockOperation;
 use rustix::fs::Mode;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -244,25 +249,42 @@ impl Status {
     }
 }
 
+/// How the names of the private directories begin.
+const DIRECTORY_PREFIX: &str = "stepfn-apt-";
+
 /// A FIFO that only this account can open.
 struct Fifo {
     directory: PathBuf,
     path: PathBuf,
+    /// The directory, locked: one that nobody has locked is left over from a process that died.
+    _lock: File,
 }
 
 impl Fifo {
     fn make() -> io::Result<Self> {
+        static SWEPT: Once = Once::new();
+        let parent = std::env::temp_dir().canonicalize()?;
+        SWEPT.call_once(|| sweep(&parent));
+        match Self::make_in(&parent) {
+            // Another process swept between the making and the locking; it does so once.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {
+                Self::make_in(&parent)
+            }
+            made => made,
+        }
+    }
+
+    fn make_in(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "stepfn-apt-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let directory = std::env::temp_dir().canonicalize()?.join(name);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = parent.join(format!("{DIRECTORY_PREFIX}{}-{number}", std::process::id()));
         rustix::fs::mkdir(&directory, Mode::RWXU)?;
+        let lock = File::open(&directory)?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let fifo = Self {
             path: directory.join("status"),
             directory,
+            _lock: lock,
         };
         rustix::fs::mknodat(CWD, &fifo.path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         Ok(fifo)
@@ -274,8 +296,48 @@ impl Fifo {
     }
 }
 
+/// Removes what processes of this account left that died. What cannot be removed stays: it is in nobody's way.
+fn sweep(parent: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(DIRECTORY_PREFIX)
+            && entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
+        if is_ours
+            && let Ok(directory) = File::open(entry.path())
+            && rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = std::fs::remove_file(entry.path().join("status"));
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}
+
 impl Drop for Fifo {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::action::testing::Scratch;
+
+    #[test]
+    fn only_what_nobody_uses_is_swept() {
+        let scratch = Scratch::new();
+        let make = |name: &str| {
+            let path = scratch.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("status"), "").unwrap();
+            path
+        };
+        let (left, used, other) = (make("stepfn-apt-1-0"), make("stepfn-apt-1-1"), make("stepfn-else"));
+        let lock = File::open(&used).unwrap();
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        sweep(scratch.path());
+        assert_eq!([left, used, other].map(|path| path.exists()), [false, true, true]);
     }
 }
