@@ -7,9 +7,13 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(missing_docs)]
 
+pub(crate) mod clock;
+pub(crate) mod entry;
 pub mod finding;
+pub(crate) mod integration;
 pub mod rule;
 pub mod subject;
+pub(crate) mod walk;
 
 use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load;

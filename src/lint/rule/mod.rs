@@ -1,6 +1,10 @@
 //! The rules, one file each.
 
 mod no_timeout;
+mod time_heartbeat;
+mod time_http;
+mod time_limit;
+mod time_max_delay;
 
 use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
@@ -8,9 +12,20 @@ use crate::lint::finding::Finding;
 use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
 use crate::lint::subject::Subject;
+use crate::model::span::Span;
 
 /// All rules, in the order of their ids.
-pub const RULES: &[&Rule] = &[&no_timeout::RULE];
+pub const RULES: &[&Rule] = &[
+    &time_limit::EXPRESS_TASK,
+    &time_limit::EXPRESS_WAIT,
+    &time_heartbeat::RULE,
+    &time_http::RULE,
+    &time_max_delay::RULE,
+    &no_timeout::RULE,
+    &time_limit::RETRIES,
+    &time_limit::TASK,
+    &time_limit::WAIT,
+];
 
 /// A rule: what `stepfn explain` says of it, and how it looks.
 #[derive(Debug)]
@@ -64,6 +79,16 @@ impl<'f> Reporter<'f> {
         location: impl Into<String>,
         message: impl Into<String>,
     ) -> Reported<'_> {
+        self.report_at(node.span, location, message)
+    }
+
+    /// Reports a finding at a place of the text that is no value, such as a key.
+    pub(crate) fn report_at(
+        &mut self,
+        span: Span,
+        location: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Reported<'_> {
         self.findings.push(Finding {
             rule: self.rule.id,
             severity: self.rule.severity,
@@ -71,7 +96,7 @@ impl<'f> Reporter<'f> {
             message: message.into(),
             hint: None,
             location: Some(location.into()),
-            span: Some(node.span),
+            span: Some(span),
             fix: None,
         });
         Reported(self.findings.last_mut())

@@ -1,0 +1,110 @@
+//! Ways through a definition as it is written.
+
+use crate::asl::definition::Task;
+use crate::asl::node::Kind;
+use crate::asl::node::Member;
+use crate::asl::node::Node;
+use crate::lint::subject::Written;
+
+/// Fields of a state that hold other states.
+const BLOCKS: &[&str] = &["Branches", "ItemProcessor", "Iterator"];
+
+/// A value and the key that it stands under; an element of a list has the list's key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) node: &'a Node,
+}
+
+/// Returns all values in `node`, itself included, in no certain order.
+pub(crate) fn values<'a>(node: &'a Node) -> impl Iterator<Item = Value<'a>> {
+    walk(vec![Value { key: "", node }])
+}
+
+/// Returns all values of a state, without the states inside it.
+pub(crate) fn own_values<'a>(state: &Written<'a>) -> impl Iterator<Item = Value<'a>> + use<'a> {
+    let own = state.node.members().iter();
+    let own = own.filter(|member| !BLOCKS.contains(&member.key.as_str()));
+    let own = own.map(|member| Value {
+        key: &member.key,
+        node: &member.value,
+    });
+    walk(own.collect())
+}
+
+fn walk<'a>(mut queue: Vec<Value<'a>>) -> impl Iterator<Item = Value<'a>> {
+    std::iter::from_fn(move || {
+        let value = queue.pop()?;
+        let members = value.node.members().iter();
+        queue.extend(members.map(|member| Value {
+            key: &member.key,
+            node: &member.value,
+        }));
+        let elements = value.node.elements().iter();
+        queue.extend(elements.map(|node| Value { key: value.key, node }));
+        Some(value)
+    })
+}
+
+/// Spells the place of a value within a state as AWS does: `/States/A/Parameters/Entries[0]/Detail`.
+pub(crate) fn place(state: &Written<'_>, target: &Node) -> String {
+    let mut location = state.location.clone();
+    let mut node = state.node;
+    loop {
+        let members = node.members().iter();
+        let member = members.filter(|member| is_within(target, &member.value)).last();
+        let elements = node.elements().iter().enumerate();
+        let element = elements.filter(|(_, element)| is_within(target, element)).last();
+        node = match (member, element) {
+            (Some(member), _) => {
+                location = format!("{location}/{}", member.key);
+                &member.value
+            }
+            (None, Some((index, element))) => {
+                location = format!("{location}[{index}]");
+                element
+            }
+            (None, None) => return location,
+        };
+    }
+}
+
+fn is_within(inner: &Node, outer: &Node) -> bool {
+    outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+}
+
+/// Returns what a Task is called with, when the definition shows its members.
+pub(crate) fn arguments<'a>(state: &Written<'a>) -> Option<&'a Node> {
+    let node = state.node.get("Parameters").or_else(|| state.node.get("Arguments"))?;
+    matches!(node.kind, Kind::Object(_)).then_some(node)
+}
+
+/// Returns a member under its name or, computed, under its name with `.$`.
+pub(crate) fn member<'a>(object: &'a Node, name: &str) -> Option<&'a Member> {
+    let members = object.members().iter();
+    let mut members = members.filter(|member| bare(&member.key) == name);
+    members.next()
+}
+
+/// Returns a key without the `.$` of a computed value.
+pub(crate) fn bare(key: &str) -> &str {
+    key.strip_suffix(".$").unwrap_or(key)
+}
+
+/// Returns a text that stands in the definition as it is: no expression, no path, no open placeholder.
+pub(crate) fn literal<'a>(key: &str, node: &'a Node) -> Option<&'a str> {
+    let Kind::String(text) = &node.kind else { return None };
+    let is_computed = key.ends_with(".$") || text.trim_start().starts_with("{%");
+    (!is_computed).then_some(text)
+}
+
+/// Returns the literal text of a member.
+pub(crate) fn literal_member<'a>(object: &'a Node, name: &str) -> Option<&'a str> {
+    let member = member(object, name)?;
+    literal(&member.key, &member.value)
+}
+
+/// Tells whether a Task's `Resource` is known as far as it matters: it is an ARN, filled or not.
+pub(crate) fn has_known_resource(task: &Task) -> bool {
+    task.resource.arn.starts_with("arn:")
+}
