@@ -56,7 +56,11 @@ pub(crate) fn covers(name: &str, error: &str) -> bool {
     match name {
         _ if NEVER.contains(&error) => false,
         "States.ALL" => true,
-        "States.TaskFailed" => !matches!(error, "States.ALL" | "States.HeartbeatTimeout" | "States.Timeout"),
+        // Whether it matches a result that is too large is not known.
+        "States.TaskFailed" => !matches!(
+            error,
+            "States.ALL" | "States.DataLimitExceeded" | "States.HeartbeatTimeout" | "States.Timeout"
+        ),
         // A missed heartbeat arrives under either name.
         "States.Timeout" => matches!(error, "States.HeartbeatTimeout" | "States.Timeout"),
         _ => name == error,

@@ -11,9 +11,12 @@ pub(crate) mod clock;
 pub(crate) mod entry;
 pub mod finding;
 pub(crate) mod integration;
+pub(crate) mod repeat;
 pub mod rule;
+pub(crate) mod sdk;
 pub mod subject;
 pub(crate) mod walk;
+pub(crate) mod wording;
 
 use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load;

@@ -1,6 +1,14 @@
 //! The rules, one file each.
 
+mod catch_success;
+mod error_futile;
+mod error_names;
+mod error_service;
+mod error_shadowed;
 mod no_timeout;
+mod retry_attempts;
+mod retry_lambda;
+mod retry_repeats;
 mod time_heartbeat;
 mod time_http;
 mod time_limit;
@@ -16,8 +24,29 @@ use crate::model::span::Span;
 
 /// All rules, in the order of their ids.
 pub const RULES: &[&Rule] = &[
+    &error_futile::CATCH,
+    &error_futile::CATCH_NESTED,
+    &error_futile::CATCH_TIMEOUT,
+    &error_service::CATCH,
+    &error_shadowed::CATCH,
+    &catch_success::RULE,
+    &error_names::CATCH,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
+    &retry_repeats::MAP,
+    &retry_repeats::PARALLEL,
+    &retry_attempts::DATA_LIMIT,
+    &retry_repeats::FIXED_NAME,
+    &error_futile::RETRY,
+    &retry_lambda::RULE,
+    &retry_attempts::MANY,
+    &error_futile::RETRY_NESTED,
+    &retry_attempts::NONE,
+    &error_futile::RETRY_TIMEOUT,
+    &retry_repeats::TASK,
+    &error_service::RETRY,
+    &error_shadowed::RETRY,
+    &error_names::RETRY,
     &time_heartbeat::RULE,
     &time_http::RULE,
     &time_max_delay::RULE,

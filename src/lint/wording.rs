@@ -1,0 +1,43 @@
+//! Words that are almost the same.
+
+/// Returns how many letters must be put in, left out or exchanged to make one text of the other. Upper and lower case
+/// count as half a difference, rounded down, so that `states.all` is close to `States.ALL`.
+pub(crate) fn edits(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    // In halves; the first row makes a prefix of `to` out of nothing.
+    let mut row: Vec<usize> = (0..=to.len()).map(|index| 2 * index).collect();
+    for (y, a) in from.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = 2 * (y + 1);
+        for (x, b) in to.iter().enumerate() {
+            let exchange = match (a == b, a.eq_ignore_ascii_case(b)) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => 2,
+            };
+            let best = (diagonal + exchange).min(row[x] + 2).min(row[x + 1] + 2);
+            diagonal = std::mem::replace(&mut row[x + 1], best);
+        }
+    }
+    row[to.len()] / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_counted() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("State.ALL", "States.ALL", 1),
+            ("States.all", "States.ALL", 1),
+            ("QueueURL", "QueueUrl", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(edits(from, to), expected, "{from} {to}");
+            assert_eq!(edits(to, from), expected, "{to} {from}");
+        }
+    }
+}
