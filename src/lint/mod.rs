@@ -15,6 +15,7 @@ pub(crate) mod repeat;
 pub mod rule;
 pub(crate) mod sdk;
 pub mod subject;
+pub(crate) mod target;
 pub(crate) mod walk;
 pub(crate) mod wording;
 

@@ -5,10 +5,14 @@ mod error_futile;
 mod error_names;
 mod error_service;
 mod error_shadowed;
+mod map_concurrency;
+mod map_distributed;
 mod no_timeout;
+mod parallel_one;
 mod retry_attempts;
 mod retry_lambda;
 mod retry_repeats;
+mod same_target;
 mod time_heartbeat;
 mod time_http;
 mod time_limit;
@@ -33,8 +37,20 @@ pub const RULES: &[&Rule] = &[
     &error_names::CATCH,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
+    &same_target::MAP_APT,
+    &map_distributed::ITEMS,
+    &map_distributed::MAX_ITEMS,
+    &map_concurrency::RULE,
+    &map_distributed::LABEL,
+    &map_distributed::WRITER,
+    &map_distributed::PREFIX,
     &retry_repeats::MAP,
+    &same_target::MAP,
+    &map_distributed::TOLERATES_ALL,
+    &same_target::PARALLEL_APT,
+    &parallel_one::RULE,
     &retry_repeats::PARALLEL,
+    &same_target::PARALLEL,
     &retry_attempts::DATA_LIMIT,
     &retry_repeats::FIXED_NAME,
     &error_futile::RETRY,
