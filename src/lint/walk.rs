@@ -48,8 +48,15 @@ fn walk<'a>(mut queue: Vec<Value<'a>>) -> impl Iterator<Item = Value<'a>> {
 
 /// Spells the place of a value within a state as AWS does: `/States/A/Parameters/Entries[0]/Detail`.
 pub(crate) fn place(state: &Written<'_>, target: &Node) -> String {
-    let mut location = state.location.clone();
-    let mut node = state.node;
+    place_from(state.location.clone(), state.node, target)
+}
+
+/// Spells the place of a value within the whole definition.
+pub(crate) fn place_of(root: &Node, target: &Node) -> String {
+    place_from(String::new(), root, target)
+}
+
+fn place_from(mut location: String, mut node: &Node, target: &Node) -> String {
     loop {
         let members = node.members().iter();
         let member = members.filter(|member| is_within(target, &member.value)).last();

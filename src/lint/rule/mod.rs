@@ -13,6 +13,7 @@ mod retry_attempts;
 mod retry_lambda;
 mod retry_repeats;
 mod same_target;
+mod secret;
 mod time_heartbeat;
 mod time_http;
 mod time_limit;
@@ -63,6 +64,10 @@ pub const RULES: &[&Rule] = &[
     &error_service::RETRY,
     &error_shadowed::RETRY,
     &error_names::RETRY,
+    &secret::ENTROPY,
+    &secret::KEPT,
+    &secret::LITERAL,
+    &secret::NAMED,
     &time_heartbeat::RULE,
     &time_http::RULE,
     &time_max_delay::RULE,
