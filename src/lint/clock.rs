@@ -58,6 +58,8 @@ impl std::fmt::Display for Limit {
 pub(crate) struct Clock {
     /// For each block, what ends the execution that it belongs to.
     limits: Vec<Limit>,
+    /// For each block, whether it belongs to an EXPRESS execution.
+    express: Vec<bool>,
     /// For each state, the least seconds from the start of its execution until it is entered.
     entered: Vec<u64>,
     /// For each state, the least seconds that it lasts.
@@ -71,6 +73,7 @@ impl Clock {
         let n_states = definition.states.len();
         let mut clock = Self {
             limits: vec![Limit::Standard; definition.blocks.len()],
+            express: vec![subject.express; definition.blocks.len()],
             entered: vec![u64::MAX; n_states],
             lasts: vec![0; n_states],
         };
@@ -86,6 +89,7 @@ impl Clock {
         for block in &order {
             let (limit, start) = clock.start_of(subject, *block);
             clock.limits[block.index()] = limit;
+            clock.express[block.index()] = clock.express_of(subject, *block);
             for id in &states[block.index()] {
                 let entered = &mut clock.entered[id.index()];
                 *entered = entered.saturating_add(start);
@@ -97,6 +101,11 @@ impl Clock {
     /// Returns what ends the execution that a state belongs to.
     pub(crate) fn limit(&self, state: &State) -> Limit {
         self.limits[state.block.index()]
+    }
+
+    /// Tells whether a state belongs to an EXPRESS execution.
+    pub(crate) fn is_express(&self, state: &State) -> bool {
+        self.express[state.block.index()]
     }
 
     /// Tells whether an execution is over, at the latest, while it is in that state, but not before.
@@ -135,6 +144,17 @@ impl Clock {
             // A branch that only fails ends the others at once, but it is not what they are there for.
             let lasts = &mut self.lasts[parent.index()];
             *lasts = (*lasts).max(end);
+        }
+    }
+
+    fn express_of(&self, subject: &Subject<'_>, block: BlockId) -> bool {
+        let definition = subject.definition;
+        let Some(parent) = definition.block(block).parent else {
+            return subject.express;
+        };
+        match &definition.state(parent).kind {
+            StateKind::Map(map) if map.mode != MapMode::Inline => map.mode == MapMode::Distributed { express: true },
+            _ => self.is_express(definition.state(parent)),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What the rules look at: a definition, compiled and as it is written.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::asl::definition::Definition;
 use crate::asl::definition::State;
 use crate::asl::node::Node;
+use crate::lint::clock::Clock;
 use crate::model::id::StateId;
 
 /// A definition under examination.
@@ -17,6 +19,7 @@ pub struct Subject<'a> {
     /// The machine is EXPRESS.
     pub express: bool,
     written: Vec<Written<'a>>,
+    clock: OnceCell<Clock>,
 }
 
 /// A state as written.
@@ -57,6 +60,7 @@ impl<'a> Subject<'a> {
             root,
             express,
             written: written.collect(),
+            clock: OnceCell::new(),
         }
     }
 
@@ -69,5 +73,10 @@ impl<'a> Subject<'a> {
     /// Returns a state as written.
     pub(crate) fn written(&self, id: StateId) -> &Written<'a> {
         &self.written[id.index()]
+    }
+
+    /// Returns the times of the definition.
+    pub(crate) fn clock(&self) -> &Clock {
+        self.clock.get_or_init(|| Clock::new(self))
     }
 }

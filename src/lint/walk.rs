@@ -5,6 +5,7 @@ use crate::asl::node::Kind;
 use crate::asl::node::Member;
 use crate::asl::node::Node;
 use crate::lint::subject::Written;
+use crate::model::span::Span;
 
 /// Fields of a state that hold other states.
 const BLOCKS: &[&str] = &["Branches", "ItemProcessor", "Iterator"];
@@ -78,6 +79,28 @@ fn place_from(mut location: String, mut node: &Node, target: &Node) -> String {
 
 fn is_within(inner: &Node, outer: &Node) -> bool {
     outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+}
+
+/// Returns the place of the letters of a text or key as it is written: within its quotes, if it has some. `None`: it is
+/// written otherwise, with escapes or placeholders.
+pub(crate) fn letters(written: Span, text: &str) -> Option<Span> {
+    let length = u32::try_from(text.len()).ok()?;
+    let Span {
+        line,
+        column,
+        start,
+        end,
+    } = written;
+    match end - start - length.min(end - start) {
+        0 => Some(written).filter(|_| end - start == length),
+        2 => Some(Span {
+            line,
+            column: column + 1,
+            start: start + 1,
+            end: end - 1,
+        }),
+        _ => None,
+    }
 }
 
 /// Returns what a Task is called with, when the definition shows its members.

@@ -15,8 +15,8 @@ use crate::lint::rule::Example;
 use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
 use crate::lint::subject::Subject;
+use crate::lint::walk;
 use crate::lint::wording;
-use crate::model::span::Span;
 
 /// Names that Step Functions gives errors itself, or reads in `ErrorEquals`.
 const RESERVED: &[&str] = &[
@@ -125,7 +125,7 @@ fn look<T: Names>(entry: &Entry<'_, T>, n_entries: usize, subject: &Subject<'_>,
         let reported = reported.hint(format!("write `{meant}`"));
         // AWS wants the wildcard alone and last.
         let fits = meant != "States.ALL" || (n_names == 1 && entry.location.ends_with(&format!("[{}]", n_entries - 1)));
-        if let Some(span) = text_in_quotes(node).filter(|_| fits) {
+        if let Some(span) = walk::letters(node.span, name).filter(|_| fits) {
             reported.fix(Fix {
                 edits: vec![(span, meant.to_owned())],
             });
@@ -158,23 +158,6 @@ fn meant(name: &str) -> Option<&'static str> {
     let known = RESERVED.iter().chain(OF_LAMBDA).copied();
     let nearest = known.min_by_key(|known| wording::edits(name, known))?;
     (wording::edits(name, nearest) <= EDITS_MAX).then_some(nearest)
-}
-
-/// Returns the place of a text's letters, when it is written in double quotes.
-fn text_in_quotes(node: &Node) -> Option<Span> {
-    let length = u32::try_from(node.text()?.len()).ok()?;
-    let Span {
-        line,
-        column,
-        start,
-        end,
-    } = node.span;
-    (end - start == length + 2).then_some(Span {
-        line,
-        column: column + 1,
-        start: start + 1,
-        end: end - 1,
-    })
 }
 
 #[cfg(test)]

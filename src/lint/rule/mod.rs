@@ -5,10 +5,20 @@ mod error_futile;
 mod error_names;
 mod error_service;
 mod error_shadowed;
+mod express_repeats;
 mod map_concurrency;
 mod map_distributed;
 mod no_timeout;
+mod operation;
 mod parallel_one;
+mod resource_arn;
+mod resource_data;
+mod resource_http;
+mod resource_map;
+mod resource_parameters;
+mod resource_sdk;
+mod resource_sync;
+mod resource_token;
 mod retry_attempts;
 mod retry_lambda;
 mod retry_repeats;
@@ -36,6 +46,7 @@ pub const RULES: &[&Rule] = &[
     &error_shadowed::CATCH,
     &catch_success::RULE,
     &error_names::CATCH,
+    &express_repeats::RULE,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
     &same_target::MAP_APT,
@@ -48,10 +59,35 @@ pub const RULES: &[&Rule] = &[
     &retry_repeats::MAP,
     &same_target::MAP,
     &map_distributed::TOLERATES_ALL,
+    &operation::TIMEOUT,
+    &operation::START,
+    &operation::NAME,
+    &operation::REDRIVE,
     &same_target::PARALLEL_APT,
     &parallel_one::RULE,
     &retry_repeats::PARALLEL,
     &same_target::PARALLEL,
+    &resource_sdk::CASE,
+    &resource_data::ATTRIBUTE,
+    &resource_map::ITERATOR,
+    &resource_map::PARAMETERS,
+    &resource_sdk::ENDED,
+    &resource_http::ENDPOINT,
+    &resource_http::HEADER,
+    &resource_http::LIST,
+    &resource_parameters::MISSING,
+    &resource_arn::ACCOUNTS,
+    &resource_arn::REGIONS,
+    &resource_sync::NO_SYNC,
+    &resource_token::NONE,
+    &resource_sdk::OPTIMIZED,
+    &resource_sdk::PARAMETER_CASE,
+    &resource_data::S3_BODY,
+    &resource_sync::TEXT,
+    &resource_token::UNUSED,
+    &resource_parameters::UNKNOWN,
+    &resource_sdk::SERVICE,
+    &resource_arn::UNQUALIFIED,
     &retry_attempts::DATA_LIMIT,
     &retry_repeats::FIXED_NAME,
     &error_futile::RETRY,
@@ -64,6 +100,7 @@ pub const RULES: &[&Rule] = &[
     &error_service::RETRY,
     &error_shadowed::RETRY,
     &error_names::RETRY,
+    &resource_http::AUTHORIZATION,
     &secret::ENTROPY,
     &secret::KEPT,
     &secret::LITERAL,

@@ -3,7 +3,6 @@
 use crate::asl::definition::Pattern;
 use crate::asl::definition::Retrier;
 use crate::asl::definition::StateKind;
-use crate::lint::clock::Clock;
 use crate::lint::clock::Limit;
 use crate::lint::entry;
 use crate::lint::finding::Confidence;
@@ -100,7 +99,7 @@ fn keeps_from(retrier: &Retrier, later: &[Retrier]) -> bool {
 }
 
 fn many(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    let clock = Clock::new(subject);
+    let clock = subject.clock();
     for (_, state, written) in subject.states() {
         let StateKind::Task(task) = &state.kind else { continue };
         if clock.limit(state) == Limit::Express {

@@ -4,7 +4,6 @@ use crate::asl::definition::NumberField;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Wait;
 use crate::lint::clock;
-use crate::lint::clock::Clock;
 use crate::lint::clock::Limit;
 use crate::lint::entry;
 use crate::lint::finding::Confidence;
@@ -117,7 +116,7 @@ fn express_wait(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
 }
 
 fn waits(subject: &Subject<'_>, reporter: &mut Reporter<'_>, express: bool) {
-    let clock = Clock::new(subject);
+    let clock = subject.clock();
     for (id, state, written) in subject.states() {
         let StateKind::Wait(Wait::Seconds(NumberField::Literal(_))) = &state.kind else {
             continue;
@@ -142,7 +141,7 @@ fn express_task(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
 }
 
 fn tasks(subject: &Subject<'_>, reporter: &mut Reporter<'_>, express: bool) {
-    let clock = Clock::new(subject);
+    let clock = subject.clock();
     for (_, state, written) in subject.states() {
         let StateKind::Task(task) = &state.kind else { continue };
         let limit = clock.limit(state);
@@ -164,7 +163,7 @@ fn tasks(subject: &Subject<'_>, reporter: &mut Reporter<'_>, express: bool) {
 }
 
 fn retries(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    let clock = Clock::new(subject);
+    let clock = subject.clock();
     for (_, state, written) in subject.states() {
         let limit = clock.limit(state);
         let timeout_seconds = match &state.kind {

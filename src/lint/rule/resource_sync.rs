@@ -1,0 +1,149 @@
+//! Jobs and child executions whose end counts.
+
+use crate::asl::definition::Pattern;
+use crate::asl::definition::StateKind;
+use crate::asl::definition::Task;
+use crate::asl::definition::Transition;
+use crate::lint::finding::Confidence;
+use crate::lint::finding::Severity;
+use crate::lint::integration::Call;
+use crate::lint::integration::Effect;
+use crate::lint::rule::Example;
+use crate::lint::rule::Reporter;
+use crate::lint::rule::Rule;
+use crate::lint::subject::Subject;
+use crate::lint::walk;
+
+pub(super) const NO_SYNC: Rule = Rule {
+    id: "resource/no-sync",
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    summary: "A job is started and nobody waits for its end",
+    explanation: "Without .sync the task succeeds when the job has been accepted, not when it has ended: the next state \
+        runs while the job still works, and a job that fails goes unnoticed. If the next states need what the job makes, \
+        add .sync to Resource. If it is meant to run on by itself, ignore the finding.",
+    examples: &[
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::glue:startJobRun","Parameters":{"JobName":"j"},"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::glue:startJobRun.sync","Parameters":{"JobName":"j"},"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"End":true}}}"#,
+            location: "/States/A/Resource",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::athena:startQueryExecution","Parameters":{"QueryString":"q"},"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::athena:getQueryResults","Parameters":{"QueryExecutionId.$":"$.QueryExecutionId"},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::athena:startQueryExecution","Parameters":{"QueryString":"q"},"Next":"W"},"W":{"Type":"Wait","Seconds":60,"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::athena:getQueryResults","Parameters":{"QueryExecutionId.$":"$.QueryExecutionId"},"End":true}}}"#,
+            location: "/States/A/Resource",
+        },
+    ],
+    check: no_sync,
+};
+
+pub(super) const TEXT: Rule = Rule {
+    id: "resource/sync-text",
+    severity: Severity::Error,
+    confidence: Confidence::Static,
+    summary: "A path leads into the Output of startExecution.sync, which is text",
+    explanation: "With .sync the child's Output is a text that contains JSON, so a path or expression into it finds \
+        nothing: States.Runtime, or an undefined value in JSONata. With .sync:2 Output is the JSON value itself.",
+    examples: &[
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync","Parameters":{"StateMachineArn.$":"$.m","Name.$":"$.n"},"ResultSelector":{"total.$":"$.Output.total"},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync:2","Parameters":{"StateMachineArn.$":"$.m","Name.$":"$.n"},"ResultSelector":{"total.$":"$.Output.total"},"End":true}}}"#,
+            location: "/States/A/ResultSelector/total.$",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","QueryLanguage":"JSONata","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync","Arguments":{"StateMachineArn":"m","Name":"n"},"Output":"{% $states.result.Output.total %}","End":true}}}"#,
+            good: r#"{"StartAt":"A","QueryLanguage":"JSONata","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::states:startExecution.sync","Arguments":{"StateMachineArn":"m","Name":"n"},"Output":"{% $parse($states.result.Output).total %}","End":true}}}"#,
+            location: "/States/A/Output",
+        },
+    ],
+    check: text,
+};
+
+fn no_sync(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    let definition = subject.definition;
+    let waits = definition
+        .states
+        .iter()
+        .any(|state| matches!(state.kind, StateKind::Wait(_)));
+    for (_, state, written) in subject.states() {
+        let StateKind::Task(task) = &state.kind else { continue };
+        let Some(call) = Call::of(task).filter(|call| !call.is_sdk) else {
+            continue;
+        };
+        let starts = call
+            .facts
+            .is_some_and(|facts| facts.has_sync && facts.effect == Effect::Repeats);
+        let Transition::Next(next) = state.transition else {
+            continue;
+        };
+        if !starts || call.service == "states" || call.pattern != Pattern::RequestResponse || waits {
+            continue;
+        }
+        let next = definition.state(next);
+        let StateKind::Task(following) = &next.kind else {
+            continue;
+        };
+        // Who asks the service afterwards, may wait for the end in a loop of his own.
+        let asks = |task| Call::of(task).is_some_and(|other| asks_for(&call, &other));
+        let mut others = definition.states.iter().filter_map(|state| match &state.kind {
+            StateKind::Task(task) => Some(&**task),
+            _ => None,
+        });
+        if others.any(asks) && !reads_results(following) {
+            continue;
+        }
+        let Some(node) = written.node.get("Resource") else {
+            continue;
+        };
+        let message = format!(
+            "`{}` probably begins while the job still runs, and a job that fails goes unnoticed: the task ends when \
+             the job has been accepted",
+            next.name
+        );
+        reporter
+            .report(node, format!("{}/Resource", written.location), message)
+            .hint(format!("use `{}.sync`", call.action));
+    }
+}
+
+fn asks_for(call: &Call<'_>, other: &Call<'_>) -> bool {
+    let plain = |service: &str| service.replace('-', "");
+    let is_same =
+        plain(call.service) == plain(other.service) || (call.service, other.service) == ("elasticmapreduce", "emr");
+    is_same && other.effect() == Some(Effect::Read)
+}
+
+/// Athena refuses to give results of a query that still runs.
+fn reads_results(task: &Task) -> bool {
+    Call::of(task).is_some_and(|call| call.is("athena", "getQueryResults"))
+}
+
+fn text(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    for (_, state, written) in subject.states() {
+        let StateKind::Task(task) = &state.kind else { continue };
+        let is_child = Call::of(task).is_some_and(|call| call.is("states", "startExecution"));
+        if !is_child || task.resource.pattern != Pattern::Sync {
+            continue;
+        }
+        for field in ["ResultSelector", "Output", "Assign"] {
+            let Some(template) = written.node.get(field) else {
+                continue;
+            };
+            for value in walk::values(template) {
+                let text = value.node.text().unwrap_or_default();
+                let is_path = field == "ResultSelector" && value.key.ends_with(".$");
+                let reads = is_path && (text.starts_with("$.Output.") || text.starts_with("$.Output["))
+                    || text.starts_with("{%") && text.contains("$states.result.Output.");
+                if reads {
+                    reporter
+                        .report(
+                            value.node,
+                            walk::place(written, value.node),
+                            "It finds nothing: with `.sync` the child's Output is a text that contains JSON",
+                        )
+                        .hint("use `startExecution.sync:2`, which gives the JSON value");
+                }
+            }
+        }
+    }
+}
