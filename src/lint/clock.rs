@@ -12,6 +12,7 @@ use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Transition;
 use crate::asl::definition::Wait;
+use crate::asl::node::Node;
 use crate::lint::subject::Subject;
 use crate::model::id::BlockId;
 use crate::model::id::StateId;
@@ -84,7 +85,7 @@ impl Clock {
         // A block ends before the state that holds it: the inner ones first.
         let order = outer_first(definition);
         for block in order.iter().rev() {
-            clock.measure(definition, *block, &states[block.index()]);
+            clock.measure(subject, *block, &states[block.index()]);
         }
         for block in &order {
             let (limit, start) = clock.start_of(subject, *block);
@@ -115,9 +116,13 @@ impl Clock {
     }
 
     /// Fills in the times of a block, counted from its own start, and how long the state that holds it lasts.
-    fn measure(&mut self, definition: &Definition, block: BlockId, states: &[StateId]) {
+    fn measure(&mut self, subject: &Subject<'_>, block: BlockId, states: &[StateId]) {
+        let definition = subject.definition;
         for id in states {
-            if let StateKind::Wait(Wait::Seconds(NumberField::Literal(seconds))) = &definition.state(*id).kind {
+            let is_open = subject.written(*id).node.get("Seconds").is_some_and(Node::is_open);
+            if let StateKind::Wait(Wait::Seconds(NumberField::Literal(seconds))) = &definition.state(*id).kind
+                && !is_open
+            {
                 self.lasts[id.index()] = whole_seconds(*seconds);
             }
         }
@@ -167,7 +172,9 @@ impl Clock {
             } else {
                 Limit::Standard
             };
-            let machine = definition.timeout_seconds.filter(|seconds| *seconds < own.seconds());
+            let is_open = subject.root.get("TimeoutSeconds").is_some_and(Node::is_open);
+            let machine = definition.timeout_seconds;
+            let machine = machine.filter(|seconds| !is_open && *seconds < own.seconds());
             return (machine.map_or(own, Limit::Machine), 0);
         };
         match &definition.state(parent).kind {

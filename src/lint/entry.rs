@@ -45,6 +45,16 @@ impl<'a, T: Names> Entry<'a, T> {
         self.what.names().iter().map(|name| &**name).zip(nodes)
     }
 
+    /// Tells whether a placeholder hides one of its numbers.
+    pub(crate) fn has_open_number(&self) -> bool {
+        self.node.members().iter().any(|member| member.value.is_open())
+    }
+
+    /// Tells whether a placeholder hides one of its names, so that it may match anything.
+    pub(crate) fn has_open_name(&self) -> bool {
+        self.names().any(|(_, node)| node.is_open())
+    }
+
     /// Tells whether one of its names matches that error of a Task.
     pub(crate) fn matches(&self, error: &str) -> bool {
         self.names().any(|(name, _)| covers(name, error))

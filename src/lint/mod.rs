@@ -47,3 +47,86 @@ pub fn check(text: &str, options: &Options) -> Result<Vec<Finding>, Vec<Diagnost
     findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
     Ok(findings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_placeholder_hides_is_not_judged() {
+        let text = r#"{"StartAt":"T","TimeoutSeconds":${T},"States":{
+            "T":{"Type":"Task","Resource":"${R}","TimeoutSeconds":${T},"HeartbeatSeconds":${H},"Retry":${Y},"Next":"L"},
+            "L":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"${F}","${K}":1},
+                "Retry":[{"ErrorEquals":["${E}"],"MaxAttempts":${N},"IntervalSeconds":60,"MaxDelaySeconds":${D}}],
+                "Catch":[{"ErrorEquals":["${E}"],"Next":"S"}],"Next":"S"},
+            "S":{"Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken","Parameters":"${P}",
+                "TimeoutSeconds":60,"Next":"A"},
+            "A":{"Type":"Task","Resource":"arn:${AWS::Partition}:states:::aws-sdk:${Service}:${Action}","Next":"W"},
+            "W":{"Type":"Wait","Seconds":${W},"Next":"P"},
+            "P":{"Type":"Parallel","Next":"M","Branches":[
+                {"StartAt":"B","States":{"B":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject",
+                    "Parameters":{"Bucket":"${B1}","Key":"k"},"End":true}}},
+                {"StartAt":"C","States":{"C":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject",
+                    "Parameters":{"Bucket":"${B2}","Key":"k","Password":"${Secret}"},"End":true}}}]},
+            "M":{"Type":"Map","Label":"L","MaxConcurrency":${C},"ToleratedFailurePercentage":${F},"ItemProcessor":{
+                "ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"X","States":{
+                "X":{"Type":"Task","Resource":"arn:aws:states:::http:invoke","End":true,"Parameters":{
+                    "ApiEndpoint":"${U}","Method":"GET","Authentication":{"ConnectionArn":"${A}"}}}}},"End":true}}}"#;
+        let options = Options {
+            open_placeholders: true,
+            ..Options::default()
+        };
+        let findings = check(text, &options).unwrap();
+        let findings: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
+        assert_eq!(findings, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_express_machine_has_its_own_limits() {
+        let text = r#"{"StartAt":"A","TimeoutSeconds":900,"States":{
+            "A":{"Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage","TimeoutSeconds":300,"Parameters":
+                {"QueueUrl":"q","MessageBody":"m"},"Next":"W"},
+            "W":{"Type":"Wait","Seconds":300,"End":true}}}"#;
+        let found = |express| {
+            let options = Options {
+                express,
+                ..Options::default()
+            };
+            let findings = check(text, &options).unwrap().into_iter();
+            findings.map(|finding| finding.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(found(false), Vec::<&str>::new());
+        assert_eq!(
+            found(true),
+            [
+                "express/not-idempotent",
+                "express/timeout-too-long",
+                "express/wait-too-long"
+            ]
+        );
+    }
+
+    #[test]
+    fn findings_stand_in_the_order_of_the_text() {
+        let text = r#"{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":0,"Next":"M"},"M":{"Type":"Map","Iterator":
+            {"StartAt":"B","States":{"B":{"Type":"Pass","End":true}}},"Parameters":{"x":1},"End":true}}}"#;
+        let findings = check(text, &Options::default()).unwrap();
+        let found = findings.iter().map(|finding| {
+            let span = finding.span.unwrap_or_default();
+            let edits = finding.fix.iter().flat_map(|fix| &fix.edits);
+            let changed: Vec<String> = edits
+                .map(|(span, new)| format!("{} -> {new}", &text[span.start as usize..span.end as usize]))
+                .collect();
+            format!("{}:{} {} {changed:?}", span.line, span.column, finding.rule)
+        });
+        let found: Vec<String> = found.collect();
+        assert_eq!(
+            found,
+            [
+                r#"1:1 operation/no-machine-timeout []"#,
+                r#"1:87 resource/deprecated-iterator ["Iterator -> ItemProcessor"]"#,
+                r#"2:71 resource/deprecated-map-parameters ["Parameters -> ItemSelector"]"#,
+            ]
+        );
+    }
+}

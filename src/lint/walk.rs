@@ -59,10 +59,10 @@ pub(crate) fn place_of(root: &Node, target: &Node) -> String {
 
 fn place_from(mut location: String, mut node: &Node, target: &Node) -> String {
     loop {
-        let members = node.members().iter();
-        let member = members.filter(|member| is_within(target, &member.value)).last();
-        let elements = node.elements().iter().enumerate();
-        let element = elements.filter(|(_, element)| is_within(target, element)).last();
+        let mut members = node.members().iter();
+        let member = members.find(|member| is_within(target, &member.value));
+        let mut elements = node.elements().iter().enumerate();
+        let element = elements.find(|(_, element)| is_within(target, element));
         node = match (member, element) {
             (Some(member), _) => {
                 location = format!("{location}/{}", member.key);

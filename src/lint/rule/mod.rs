@@ -254,6 +254,45 @@ mod tests {
     }
 
     #[test]
+    fn fixes_mend_what_they_belong_to() {
+        let mut fixed = Vec::new();
+        for (rule, example) in RULES
+            .iter()
+            .flat_map(|rule| rule.examples.iter().map(move |example| (rule, example)))
+        {
+            let check = |text: &str| crate::lint::check(text, &Options::default());
+            let findings = check(example.bad).unwrap();
+            let mut own = findings.into_iter().filter(|finding| finding.rule == rule.id);
+            let Some(fix) = own.find_map(|finding| finding.fix) else {
+                continue;
+            };
+            let mut text = example.bad.to_owned();
+            for (span, new) in fix.edits.iter().rev() {
+                text.replace_range(span.start as usize..span.end as usize, new);
+            }
+            let left = check(&text).unwrap_or_else(|refused| panic!("{}: {refused:?}\n{text}", rule.id));
+            assert!(
+                left.iter().all(|finding| finding.rule != rule.id),
+                "{}: {text}",
+                rule.id
+            );
+            fixed.push(rule.id);
+        }
+        fixed.dedup();
+        assert_eq!(
+            fixed,
+            [
+                "catch/unknown-error",
+                "resource/action-case",
+                "resource/deprecated-iterator",
+                "resource/deprecated-map-parameters",
+                "resource/unknown-parameter",
+                "retry/unknown-error",
+            ]
+        );
+    }
+
+    #[test]
     fn ids_are_in_order_and_sentences_have_no_stop() {
         assert!(RULES.is_sorted_by(|a, b| a.id < b.id));
         for rule in RULES {

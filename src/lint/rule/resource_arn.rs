@@ -1,5 +1,7 @@
 //! ARNs that bind a definition to a place or leave it open.
 
+use std::collections::BTreeSet;
+
 use crate::asl::definition::StateKind;
 use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
@@ -115,15 +117,16 @@ fn accounts(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     if states.any(|state| crosses(&state.kind)) {
         return;
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut first = None;
     for (_, _, written) in subject.states() {
         for arn in arns(written) {
             let is_account = arn.account.len() == 12 && arn.account.bytes().all(|byte| byte.is_ascii_digit());
-            if !is_account || seen.contains(&arn.account) {
+            if !is_account || !seen.insert(arn.account) {
                 continue;
             }
-            seen.push(arn.account);
-            if let [first, .., _] = seen[..] {
+            let first = *first.get_or_insert(arn.account);
+            if first != arn.account {
                 let message = format!("This ARN is of account {}, others are of {first}", arn.account);
                 reporter
                     .report(arn.node, walk::place(written, arn.node), message)

@@ -92,7 +92,7 @@ fn unknown(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let members = walk::arguments(written).map_or(&[][..], |arguments| arguments.members());
         for member in members {
             let name = walk::bare(&member.key);
-            if names(facts).any(|known| known == name) {
+            if name.contains("${") || names(facts).any(|known| known == name) {
                 continue;
             }
             let message = format!(

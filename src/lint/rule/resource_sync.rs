@@ -1,6 +1,9 @@
 //! Jobs and child executions whose end counts.
 
+use std::collections::BTreeSet;
+
 use crate::asl::definition::Pattern;
+use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Task;
 use crate::asl::definition::Transition;
@@ -61,6 +64,7 @@ pub(super) const TEXT: Rule = Rule {
 
 fn no_sync(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let definition = subject.definition;
+    let asked = asked(&definition.states);
     let waits = definition
         .states
         .iter()
@@ -84,12 +88,7 @@ fn no_sync(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             continue;
         };
         // Who asks the service afterwards, may wait for the end in a loop of his own.
-        let asks = |task| Call::of(task).is_some_and(|other| asks_for(&call, &other));
-        let mut others = definition.states.iter().filter_map(|state| match &state.kind {
-            StateKind::Task(task) => Some(&**task),
-            _ => None,
-        });
-        if others.any(asks) && !reads_results(following) {
+        if asked.contains(&plain(call.service)) && !reads_results(following) {
             continue;
         }
         let Some(node) = written.node.get("Resource") else {
@@ -106,11 +105,22 @@ fn no_sync(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     }
 }
 
-fn asks_for(call: &Call<'_>, other: &Call<'_>) -> bool {
-    let plain = |service: &str| service.replace('-', "");
-    let is_same =
-        plain(call.service) == plain(other.service) || (call.service, other.service) == ("elasticmapreduce", "emr");
-    is_same && other.effect() == Some(Effect::Read)
+/// Returns the services of which something is read.
+fn asked(states: &[State]) -> BTreeSet<String> {
+    let calls = states.iter().filter_map(|state| match &state.kind {
+        StateKind::Task(task) => Call::of(task),
+        _ => None,
+    });
+    let reads = calls.filter(|call| call.effect() == Some(Effect::Read));
+    reads.map(|call| plain(call.service)).collect()
+}
+
+/// Returns one word for a service, whichever integration calls it.
+fn plain(service: &str) -> String {
+    match service {
+        "elasticmapreduce" => "emr".to_owned(),
+        _ => service.replace('-', ""),
+    }
 }
 
 /// Athena refuses to give results of a query that still runs.

@@ -1,7 +1,8 @@
 //! How often a retrier tries.
 
+use std::collections::BTreeSet;
+
 use crate::asl::definition::Pattern;
-use crate::asl::definition::Retrier;
 use crate::asl::definition::StateKind;
 use crate::lint::clock::Limit;
 use crate::lint::entry;
@@ -65,37 +66,33 @@ pub(super) const DATA_LIMIT: Rule = Rule {
 
 fn none(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for (_, state, written) in subject.states() {
-        for (index, entry) in entry::retriers(state, written).enumerate() {
-            let later = state.retriers.get(index + 1..).unwrap_or_default();
-            let Some(node) = entry.node.get("MaxAttempts") else {
-                continue;
-            };
-            if entry.what.max_attempts != 0 || node.is_open() || keeps_from(entry.what, later) {
-                continue;
+        let entries: Vec<_> = entry::retriers(state, written).collect();
+        let mut later = BTreeSet::new();
+        for entry in entries.iter().rev() {
+            let node = entry.node.get("MaxAttempts").filter(|node| !node.is_open());
+            let keeps = entry.names().any(|(error, _)| is_taken(error, &later));
+            if let Some(node) = node.filter(|_| entry.what.max_attempts == 0 && !keeps) {
+                reporter
+                    .report(
+                        node,
+                        format!("{}/MaxAttempts", entry.location),
+                        "The retrier never retries, and no later one is kept from doing so: it has no effect",
+                    )
+                    .hint("leave the retrier out, or let `MaxAttempts` be greater than 0");
             }
-            reporter
-                .report(
-                    node,
-                    format!("{}/MaxAttempts", entry.location),
-                    "The retrier never retries, and no later one is kept from doing so: it has no effect",
-                )
-                .hint("leave the retrier out, or let `MaxAttempts` be greater than 0");
+            later.extend(entry.names().map(|(name, _)| name));
         }
     }
 }
 
-/// Tells whether a later retrier would match an error of this one.
-fn keeps_from(retrier: &Retrier, later: &[Retrier]) -> bool {
-    let later: Vec<&str> = later
+/// Tells whether one of the names matches an error.
+fn is_taken(error: &str, names: &BTreeSet<&str>) -> bool {
+    const WIDE: &[&str] = &["States.ALL", "States.TaskFailed", "States.Timeout"];
+    let is_wide = WIDE.contains(&error) && !names.is_empty();
+    let by_wide = WIDE
         .iter()
-        .flat_map(|retrier| &retrier.error_equals)
-        .map(|name| &**name)
-        .collect();
-    let mut errors = retrier.error_equals.iter();
-    errors.any(|error| {
-        let is_wide = &**error == "States.TaskFailed" || &**error == "States.ALL";
-        later.iter().any(|name| is_wide || entry::covers(name, error))
-    })
+        .any(|name| names.contains(name) && entry::covers(name, error));
+    is_wide || by_wide || names.contains(error)
 }
 
 fn many(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {

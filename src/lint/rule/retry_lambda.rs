@@ -1,7 +1,10 @@
 //! Lambda calls that a passing trouble of the service ends.
 
+use crate::asl::definition::Retrier;
+use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::lint::entry;
+use crate::lint::entry::Entry;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Severity;
 use crate::lint::integration;
@@ -41,9 +44,9 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if !integration::is_lambda(task) || is_open {
             continue;
         }
-        let retriers = entry::retriers(state, written);
-        let mut retriers = retriers.filter(|entry| entry.names().all(|(_, node)| !node.is_open()));
-        if retriers.any(|entry| TRANSIENT.iter().any(|error| entry.matches(error))) {
+        let mut retriers = entry::retriers(state, written);
+        let is_retried = retriers.any(|entry| entry.has_open_name() || retries_transient(&entry));
+        if is_retried || is_retried_outside(subject, state) {
             continue;
         }
         reporter
@@ -54,4 +57,22 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             )
             .hint(format!("add a retrier for `{}`", TRANSIENT.join("`, `")));
     }
+}
+
+fn retries_transient(entry: &Entry<'_, Retrier>) -> bool {
+    TRANSIENT.iter().any(|error| entry.matches(error))
+}
+
+/// Tells whether a Map or Parallel around a state is retried for such an error.
+fn is_retried_outside(subject: &Subject<'_>, state: &State) -> bool {
+    let definition = subject.definition;
+    let mut parent = definition.block(state.block).parent;
+    while let Some(id) = parent {
+        let group = definition.state(id);
+        if entry::retriers(group, subject.written(id)).any(|entry| retries_transient(&entry)) {
+            return true;
+        }
+        parent = definition.block(group.block).parent;
+    }
+    false
 }

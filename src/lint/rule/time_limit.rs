@@ -3,6 +3,7 @@
 use crate::asl::definition::NumberField;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Wait;
+use crate::asl::node::Node;
 use crate::lint::clock;
 use crate::lint::clock::Limit;
 use crate::lint::entry;
@@ -167,13 +168,15 @@ fn retries(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for (_, state, written) in subject.states() {
         let limit = clock.limit(state);
         let timeout_seconds = match &state.kind {
-            StateKind::Task(task) => clock::literal_seconds(task.timeout_seconds.as_ref()).unwrap_or(0),
-            _ => 0,
+            StateKind::Task(task) => clock::literal_seconds(task.timeout_seconds.as_ref()),
+            _ => None,
         };
+        let is_open = written.node.get("TimeoutSeconds").is_some_and(Node::is_open);
+        let timeout_seconds = timeout_seconds.filter(|_| !is_open).unwrap_or(0);
         if limit.seconds() <= timeout_seconds {
             continue;
         }
-        for entry in entry::retriers(state, written) {
+        for entry in entry::retriers(state, written).filter(|entry| !entry.has_open_number()) {
             let attempt_seconds = if entry.matches("States.Timeout") {
                 timeout_seconds
             } else {

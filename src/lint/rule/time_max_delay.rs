@@ -37,7 +37,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
                 continue;
             };
             let interval = entry.what.interval_seconds;
-            let message = if entry.node.members().iter().any(|member| member.value.is_open()) {
+            let message = if entry.has_open_number() {
                 continue;
             } else if entry.what.backoff_rate <= 1.0 && interval <= max {
                 format!("Every delay is {interval} seconds, because BackoffRate is 1: MaxDelaySeconds has no effect")
