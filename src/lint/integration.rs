@@ -257,7 +257,7 @@ const FACTS: &[Facts] = &[
             "TenantId",
         ],
     ),
-    job("mediaconvert", "createJob", &["Role", "Settings"]),
+    job("mediaconvert", "createJob", &["Role"]),
     part("sagemaker", "createEndpoint", Effect::Settles, &["EndpointName"]),
     part(
         "sagemaker",

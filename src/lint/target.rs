@@ -53,6 +53,23 @@ impl Targets {
         Self { keys }
     }
 
+    /// Returns the name of what a state reads, as far as its definition tells; equal to that of the one who writes it.
+    pub(crate) fn read_by(&self, state: &State, written: &Written<'_>) -> Option<(String, bool)> {
+        let StateKind::Task(task) = &state.kind else {
+            return None;
+        };
+        let arguments = walk::arguments(written)?;
+        let call = Call::of(task)?;
+        let parts = match (call.service, call.action) {
+            ("dynamodb", "getItem") => [part(arguments, "TableName")?, part(arguments, "Key")?],
+            ("s3", "getObject" | "headObject") => [part(arguments, "Bucket")?, part(arguments, "Key")?],
+            _ => return None,
+        };
+        let is_constant = parts.iter().all(|part| part.is_constant);
+        let [outer, inner] = parts;
+        Some((named(call.service, &outer.text, &inner.text), is_constant))
+    }
+
     /// Returns what a state writes to, as far as its definition tells.
     pub(crate) fn of(&self, state: &State, written: &Written<'_>) -> Option<Target> {
         let StateKind::Task(task) = &state.kind else {
@@ -82,7 +99,7 @@ impl Targets {
                     None => part(arguments, "Key")?,
                 };
                 (
-                    format!("the item {} of the table {}", key.text, table.text),
+                    named(call.service, &table.text, &key.text),
                     [table, key],
                     "the last one wins",
                 )
@@ -90,7 +107,7 @@ impl Targets {
             ("s3", "putObject" | "copyObject" | "deleteObject") => {
                 let (bucket, key) = (part(arguments, "Bucket")?, part(arguments, "Key")?);
                 (
-                    format!("the object {} of the bucket {}", key.text, bucket.text),
+                    named(call.service, &bucket.text, &key.text),
                     [bucket, key],
                     "the last one wins",
                 )
@@ -129,6 +146,13 @@ impl Targets {
         }
         whole.text = format!("{{{}}}", whole.text);
         Some(whole)
+    }
+}
+
+fn named(service: &str, outer: &str, inner: &str) -> String {
+    match service {
+        "dynamodb" => format!("the item {inner} of the table {outer}"),
+        _ => format!("the object {inner} of the bucket {outer}"),
     }
 }
 

@@ -59,10 +59,10 @@ pub(crate) fn place_of(root: &Node, target: &Node) -> String {
 
 fn place_from(mut location: String, mut node: &Node, target: &Node) -> String {
     loop {
-        let mut members = node.members().iter();
-        let member = members.find(|member| is_within(target, &member.value));
-        let mut elements = node.elements().iter().enumerate();
-        let element = elements.find(|(_, element)| is_within(target, element));
+        let member = around(node.members(), target, |member| &member.value);
+        let element = around(node.elements(), target, |element| element);
+        let member = member.map(|index| &node.members()[index]);
+        let element = element.map(|index| (index, &node.elements()[index]));
         node = match (member, element) {
             (Some(member), _) => {
                 location = format!("{location}/{}", member.key);
@@ -75,6 +75,15 @@ fn place_from(mut location: String, mut node: &Node, target: &Node) -> String {
             (None, None) => return location,
         };
     }
+}
+
+/// Returns the index of the part that a value stands in.
+fn around<T>(parts: &[T], target: &Node, node: fn(&T) -> &Node) -> Option<usize> {
+    let behind = parts.partition_point(|part| node(part).span.start <= target.span.start);
+    let is_around = |index: &usize| parts.get(*index).is_some_and(|part| is_within(target, node(part)));
+    // What filled a placeholder or came from an alias does not stand in order.
+    let fast = behind.checked_sub(1).filter(is_around);
+    fast.or_else(|| (0..parts.len()).find(is_around))
 }
 
 fn is_within(inner: &Node, outer: &Node) -> bool {

@@ -1,8 +1,20 @@
 //! Words that are almost the same.
 
+/// Most letters that a misspelt word differs in.
+const EDITS_MAX: usize = 2;
+
+/// Returns the known word that another one most probably should be.
+pub(crate) fn nearest<T: AsRef<str>>(word: &str, known: impl Iterator<Item = T>) -> Option<T> {
+    // The lengths alone tell of most words that they are too far.
+    let near = known.filter(|known| known.as_ref().len().abs_diff(word.len()) <= EDITS_MAX);
+    let near = near.map(|known| (edits(word, known.as_ref()), known));
+    let near = near.filter(|(edits, _)| *edits <= EDITS_MAX);
+    near.min_by_key(|(edits, _)| *edits).map(|(_, known)| known)
+}
+
 /// Returns how many letters must be put in, left out or exchanged to make one text of the other. Upper and lower case
 /// count as half a difference, rounded down, so that `states.all` is close to `States.ALL`.
-pub(crate) fn edits(from: &str, to: &str) -> usize {
+fn edits(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     // In halves; the first row makes a prefix of `to` out of nothing.
     let mut row: Vec<usize> = (0..=to.len()).map(|index| 2 * index).collect();

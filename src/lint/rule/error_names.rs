@@ -1,7 +1,8 @@
 //! Names in `ErrorEquals` that no error has.
 
+use std::collections::BTreeSet;
+
 use crate::asl::definition::Fail;
-use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::TextField;
 use crate::asl::node::Node;
@@ -49,8 +50,6 @@ const OF_LAMBDA: &[&str] = &[
     "Lambda.TooManyRequestsException",
 ];
 const HTTP_STATUS: &str = "States.Http.StatusCode.";
-/// Most characters that a misspelt name differs in.
-const EDITS_MAX: usize = 2;
 
 const EXPLANATION: &str = "ErrorEquals is compared letter by letter with the error's name, and any text is accepted. \
     A name that no error has never matches, so the entry does nothing and the error goes on as if it were not there. \
@@ -92,20 +91,22 @@ pub(super) const CATCH: Rule = Rule {
 };
 
 fn retry(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    let own = own_names(subject);
     for (_, state, written) in subject.states() {
         let entries = entry::retriers(state, written);
-        entries.for_each(|entry| look(&entry, state.retriers.len(), subject, reporter));
+        entries.for_each(|entry| look(&entry, state.retriers.len(), &own, reporter));
     }
 }
 
 fn catch(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    let own = own_names(subject);
     for (_, state, written) in subject.states() {
         let entries = entry::catchers(state, written);
-        entries.for_each(|entry| look(&entry, state.catchers.len(), subject, reporter));
+        entries.for_each(|entry| look(&entry, state.catchers.len(), &own, reporter));
     }
 }
 
-fn look<T: Names>(entry: &Entry<'_, T>, n_entries: usize, subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+fn look<T: Names>(entry: &Entry<'_, T>, n_entries: usize, own: &BTreeSet<&str>, reporter: &mut Reporter<'_>) {
     let n_names = entry.names().count();
     for (index, (name, node)) in entry.names().enumerate() {
         if node.is_open() || is_known(name) {
@@ -113,7 +114,7 @@ fn look<T: Names>(entry: &Entry<'_, T>, n_entries: usize, subject: &Subject<'_>,
         }
         let meant = meant(name);
         let is_wrong = meant.is_some() || name.starts_with("States.");
-        if !is_wrong || subject.definition.states.iter().any(|state| fails_with(state, name)) {
+        if !is_wrong || own.contains(name) {
             continue;
         }
         let message = format!("No error is named `{name}`, so this name never matches");
@@ -140,15 +141,16 @@ fn is_known(name: &str) -> bool {
     is_status || RESERVED.contains(&name) || OF_LAMBDA.contains(&name)
 }
 
-/// A Fail state may end with any name.
-fn fails_with(state: &State, name: &str) -> bool {
-    match &state.kind {
+/// Returns the names of the definition's own errors: a Fail state may end with any.
+fn own_names<'a>(subject: &Subject<'a>) -> BTreeSet<&'a str> {
+    let errors = subject.definition.states.iter().filter_map(|state| match &state.kind {
         StateKind::Fail(Fail {
             error: Some(TextField::Literal(error)),
             ..
-        }) => &**error == name,
-        _ => false,
-    }
+        }) => Some(&**error),
+        _ => None,
+    });
+    errors.collect()
 }
 
 /// Returns the existing name that a misspelt one is close to.
@@ -157,8 +159,7 @@ fn meant(name: &str) -> Option<&'static str> {
         return None;
     }
     let known = RESERVED.iter().chain(OF_LAMBDA).copied();
-    let nearest = known.min_by_key(|known| wording::edits(name, known))?;
-    (wording::edits(name, nearest) <= EDITS_MAX).then_some(nearest)
+    wording::nearest(name, known)
 }
 
 #[cfg(test)]

@@ -76,7 +76,9 @@ fn catch(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
 fn prefix_of(kind: &StateKind) -> Option<&'static str> {
     let StateKind::Task(task) = kind else { return None };
     let call = Call::of(task)?;
-    if call.pattern == Pattern::WaitForTaskToken || call.does("lambda", "invoke") {
+    // What a child execution fails with is another rule's.
+    let is_child = call.is("states", "startExecution") && call.pattern != Pattern::RequestResponse;
+    if call.pattern == Pattern::WaitForTaskToken || is_child || call.does("lambda", "invoke") {
         return None;
     }
     if call.is_sdk {

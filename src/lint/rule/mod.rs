@@ -20,6 +20,7 @@ mod resource_sdk;
 mod resource_sync;
 mod resource_token;
 mod retry_attempts;
+mod retry_delays;
 mod retry_lambda;
 mod retry_repeats;
 mod same_target;
@@ -65,6 +66,7 @@ pub const RULES: &[&Rule] = &[
     &operation::REDRIVE,
     &same_target::PARALLEL_APT,
     &parallel_one::RULE,
+    &same_target::READS,
     &retry_repeats::PARALLEL,
     &same_target::PARALLEL,
     &resource_sdk::CASE,
@@ -88,6 +90,7 @@ pub const RULES: &[&Rule] = &[
     &resource_parameters::UNKNOWN,
     &resource_sdk::SERVICE,
     &resource_arn::UNQUALIFIED,
+    &retry_delays::CONSTANT,
     &retry_attempts::DATA_LIMIT,
     &retry_repeats::FIXED_NAME,
     &error_futile::RETRY,
@@ -95,6 +98,7 @@ pub const RULES: &[&Rule] = &[
     &retry_attempts::MANY,
     &error_futile::RETRY_NESTED,
     &retry_attempts::NONE,
+    &retry_delays::JITTER,
     &error_futile::RETRY_TIMEOUT,
     &retry_repeats::TASK,
     &error_service::RETRY,

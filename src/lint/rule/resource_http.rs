@@ -208,8 +208,15 @@ fn list(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
                 };
                 if is_plain {
                     let message = format!("The task fails with States.Runtime: a member of `{field}` must be a list");
+                    // A recorded run shows it for headers only.
+                    let severity = if field == "Headers" {
+                        Severity::Error
+                    } else {
+                        Severity::Warning
+                    };
                     reporter
                         .report(&member.value, walk::place(written, &member.value), message)
+                        .severity(severity)
                         .hint("put the value in brackets");
                 }
             }

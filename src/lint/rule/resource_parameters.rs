@@ -14,9 +14,6 @@ use crate::lint::subject::Subject;
 use crate::lint::walk;
 use crate::lint::wording;
 
-/// Most letters that a misspelt parameter differs in.
-const EDITS_MAX: usize = 2;
-
 pub(super) const MISSING: Rule = Rule {
     id: "resource/missing-parameter",
     severity: Severity::Error,
@@ -100,8 +97,7 @@ fn unknown(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
                 call.name()
             );
             let reported = reporter.report_at(member.key_span, walk::place(written, &member.value), message);
-            let near = names(facts).min_by_key(|known| wording::edits(known, name));
-            match near.filter(|near| wording::edits(near, name) <= EDITS_MAX) {
+            match wording::nearest(name, names(facts)) {
                 None => {
                     let known: Vec<&str> = names(facts).collect();
                     reported.hint(format!("it takes `{}`", known.join("`, `")));

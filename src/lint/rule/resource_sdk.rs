@@ -17,9 +17,6 @@ use crate::lint::subject::Written;
 use crate::lint::walk;
 use crate::lint::wording;
 
-/// Most letters that a misspelt service differs in.
-const EDITS_MAX: usize = 2;
-
 pub(super) const SERVICE: Rule = Rule {
     id: "resource/unknown-service",
     severity: Severity::Warning,
@@ -136,11 +133,7 @@ fn service(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             .iter()
             .find(|(wrong, _)| *wrong == lower)
             .map(|(_, right)| (*right).to_owned());
-        let near = || {
-            let near = sdk::services().min_by_key(|known| wording::edits(known, &lower))?;
-            (wording::edits(&near, &lower) <= EDITS_MAX).then_some(near)
-        };
-        let hint = match other.or_else(near) {
+        let hint = match other.or_else(|| wording::nearest(&lower, sdk::services())) {
             Some(meant) => format!("write `{meant}`"),
             None => "use the service's name in the SDK for Java 2.x, in lower case without separators".to_owned(),
         };

@@ -93,7 +93,7 @@ fn unused(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             continue;
         }
         let reads = |text: &str| text.contains("$$.Task.Token") || text.contains("$states.context.Task.Token");
-        let mut values = walk::own_values(written);
+        let mut values = walk::own_values(written).filter(|value| value.key != "Comment");
         if let Some(value) = values.find(|value| value.node.text().is_some_and(reads)) {
             reporter
                 .report(

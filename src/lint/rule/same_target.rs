@@ -57,6 +57,21 @@ pub(super) const MAP: Rule = Rule {
     check: map,
 };
 
+pub(super) const READS: Rule = Rule {
+    id: "parallel/reads-other-branch",
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    summary: "A branch of a Parallel reads what another branch writes",
+    explanation: "Branches run at the same time, in no certain order: the reader gets what was there before or after, by \
+        chance. Read it after the Parallel, or in the branch that writes it.",
+    examples: &[Example {
+        bad: r#"{"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Key.$":"$.k","Body.$":"$"},"End":true}}},{"StartAt":"B","States":{"B":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:getObject","Parameters":{"Bucket":"b","Key.$":"$.k"},"End":true}}}],"End":true}}}"#,
+        good: r#"{"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:putObject","Parameters":{"Bucket":"b","Key.$":"$.k","Body.$":"$"},"ResultPath":null,"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:s3:getObject","Parameters":{"Bucket":"b","Key.$":"$.k"},"End":true}}},{"StartAt":"C","States":{"C":{"Type":"Pass","End":true}}}],"End":true}}}"#,
+        location: "/States/P/Branches[1]/States/B",
+    }],
+    check: reads,
+};
+
 const APT_EXPLANATION: &str = "apt and dpkg let one at a time change a system. The actions wait for one another, each \
     LockTimeoutSeconds at most (60 by default), and fail with Apt.LockTimeout after that. Install all packages with one \
     action, which is faster too, or let one action follow the other.";
@@ -96,7 +111,6 @@ fn parallel(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let Some(target) = targets.of(state, written) else {
             continue;
         };
-        // What depends on the data is something else in each iteration of a Map in between.
         let earlier = meet(subject, id, &target.name, target.is_constant, &mut first);
         if let Some(earlier) = earlier {
             let earlier = &subject.definition.state(earlier).name;
@@ -108,6 +122,33 @@ fn parallel(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
                 .report(written.node, written.location.clone(), message)
                 .hint("let one branch write it, or write it after the Parallel");
         }
+    }
+}
+
+fn reads(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    let targets = Targets::new(subject);
+    let mut first = Writers::new();
+    for (id, state, written) in subject.states() {
+        if let Some(target) = targets.of(state, written) {
+            meet(subject, id, &target.name, target.is_constant, &mut first);
+        }
+    }
+    if first.is_empty() {
+        return;
+    }
+    for (id, state, written) in subject.states() {
+        let Some((name, is_constant)) = targets.read_by(state, written) else {
+            continue;
+        };
+        let Some(writer) = find(subject, id, &name, is_constant, &first) else {
+            continue;
+        };
+        let writer = &subject.definition.state(writer).name;
+        let message =
+            format!("`{writer}` of another branch probably writes {name} at the same time: it is read before or after");
+        reporter
+            .report(written.node, written.location.clone(), message)
+            .hint("read it after the Parallel, or in the branch that writes it");
     }
 }
 
@@ -136,24 +177,35 @@ type Writers = BTreeMap<(StateId, String), (BlockId, StateId)>;
 /// Notes that a state has a target, in every Parallel around it; returns the first state that has it in another
 /// branch.
 fn meet(subject: &Subject<'_>, id: StateId, target: &str, is_constant: bool, first: &mut Writers) -> Option<StateId> {
-    let definition = subject.definition;
-    let mut block = definition.state(id).block;
-    let mut earlier = None;
-    while let Some(parent) = definition.block(block).parent {
-        match &definition.state(parent).kind {
-            StateKind::Parallel(_) => {
-                let entry = first.entry((parent, target.to_owned()));
-                let (branch, other) = *entry.or_insert((block, id));
-                if branch != block {
-                    earlier = earlier.or(Some(other));
-                }
-            }
-            _ if !is_constant => break,
-            _ => {}
-        }
-        block = definition.state(parent).block;
+    let earlier = find(subject, id, target, is_constant, first);
+    for (parallel, branch) in branches_around(subject, id, is_constant) {
+        first.entry((parallel, target.to_owned())).or_insert((branch, id));
     }
     earlier
+}
+
+/// Returns a state that has the target in another branch of a Parallel around a state.
+fn find(subject: &Subject<'_>, id: StateId, target: &str, is_constant: bool, first: &Writers) -> Option<StateId> {
+    let mut branches = branches_around(subject, id, is_constant);
+    branches.find_map(|(parallel, branch)| {
+        let (other_branch, other) = first.get(&(parallel, target.to_owned()))?;
+        (*other_branch != branch).then_some(*other)
+    })
+}
+
+/// Returns the Parallels around a state, each with the branch that the state is in. What is no constant is something
+/// else in each iteration, so the search ends at a Map.
+fn branches_around(subject: &Subject<'_>, id: StateId, is_constant: bool) -> impl Iterator<Item = (StateId, BlockId)> {
+    let definition = subject.definition;
+    let mut block = definition.state(id).block;
+    let around = std::iter::from_fn(move || {
+        let parent = definition.block(block).parent?;
+        let branch = std::mem::replace(&mut block, definition.state(parent).block);
+        Some((parent, branch))
+    });
+    let is_parallel = move |id: StateId| matches!(definition.state(id).kind, StateKind::Parallel(_));
+    let around = around.take_while(move |(parent, _)| is_constant || is_parallel(*parent));
+    around.filter(move |(parent, _)| is_parallel(*parent))
 }
 
 fn map(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
