@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use crate::asl::definition::Fail;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::TextField;
-use crate::asl::node::Node;
 use crate::lint::entry;
 use crate::lint::entry::Entry;
 use crate::lint::entry::Names;

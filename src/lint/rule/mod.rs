@@ -199,27 +199,27 @@ pub(crate) struct Reported<'f>(Option<&'f mut Finding>);
 
 impl Reported<'_> {
     /// Says what to do.
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self(self.0.map(|finding| {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(finding) = &mut self.0 {
             finding.hint = Some(hint.into());
-            finding
-        }))
+        }
+        self
     }
 
     /// Gives this one finding another severity than the rule's.
-    pub(crate) fn severity(self, severity: Severity) -> Self {
-        Self(self.0.map(|finding| {
+    pub(crate) fn severity(mut self, severity: Severity) -> Self {
+        if let Some(finding) = &mut self.0 {
             finding.severity = severity;
-            finding
-        }))
+        }
+        self
     }
 
     /// Says how to mend it mechanically.
-    pub(crate) fn fix(self, fix: Fix) -> Self {
-        Self(self.0.map(|finding| {
+    pub(crate) fn fix(mut self, fix: Fix) -> Self {
+        if let Some(finding) = &mut self.0 {
             finding.fix = Some(fix);
-            finding
-        }))
+        }
+        self
     }
 }
 
