@@ -84,6 +84,7 @@ pub const RULES: &[&Rule] = &[
     &resource_token::NONE,
     &resource_sdk::OPTIMIZED,
     &resource_sdk::PARAMETER_CASE,
+    &resource_sync::POLL,
     &resource_data::S3_BODY,
     &resource_sync::TEXT,
     &resource_token::UNUSED,

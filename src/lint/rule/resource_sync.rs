@@ -40,6 +40,22 @@ pub(super) const NO_SYNC: Rule = Rule {
     check: no_sync,
 };
 
+pub(super) const POLL: Rule = Rule {
+    id: "resource/poll-instead-of-sync",
+    severity: Severity::Information,
+    confidence: Confidence::Heuristic,
+    summary: "A loop asks for the end of a job that Step Functions can wait for",
+    explanation: "The job is started, and a Wait and a call that reads its state go round until it has ended. With .sync \
+        Step Functions does the same in one state: no events for each round (25,000 are allowed), no transitions to pay, \
+        an error when the job fails, and the job is stopped when the execution is.",
+    examples: &[Example {
+        bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::glue:startJobRun","Parameters":{"JobName":"j"},"Next":"W"},"W":{"Type":"Wait","Seconds":60,"Next":"B"},"B":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:glue:getJobRun","Parameters":{"JobName":"j","RunId.$":"$.JobRunId"},"Next":"C"},"C":{"Type":"Choice","Choices":[{"Variable":"$.JobRun.JobRunState","StringEquals":"RUNNING","Next":"W"}],"Default":"D"},"D":{"Type":"Succeed"}}}"#,
+        good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::glue:startJobRun.sync","Parameters":{"JobName":"j"},"Next":"D"},"D":{"Type":"Succeed"}}}"#,
+        location: "/States/A/Resource",
+    }],
+    check: poll,
+};
+
 pub(super) const TEXT: Rule = Rule {
     id: "resource/sync-text",
     severity: Severity::Error,
@@ -119,6 +135,7 @@ fn asked(states: &[State]) -> BTreeSet<String> {
 fn plain(service: &str) -> String {
     match service {
         "elasticmapreduce" => "emr".to_owned(),
+        "sfn" => "states".to_owned(),
         _ => service.replace('-', ""),
     }
 }
@@ -126,6 +143,46 @@ fn plain(service: &str) -> String {
 /// Athena refuses to give results of a query that still runs.
 fn reads_results(task: &Task) -> bool {
     Call::of(task).is_some_and(|call| call.is("athena", "getQueryResults"))
+}
+
+fn poll(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    let definition = subject.definition;
+    let asked = asked(&definition.states);
+    let mut waits = BTreeSet::new();
+    for state in &definition.states {
+        if matches!(state.kind, StateKind::Wait(_)) {
+            waits.insert(state.block.index());
+        }
+    }
+    for (_, state, written) in subject.states() {
+        let StateKind::Task(task) = &state.kind else { continue };
+        let Some(call) = Call::of(task) else { continue };
+        let starts = call
+            .facts
+            .filter(|facts| facts.has_sync && facts.effect == Effect::Repeats);
+        let Some(facts) = starts.filter(|_| call.pattern == Pattern::RequestResponse) else {
+            continue;
+        };
+        // An EXPRESS execution cannot wait with .sync.
+        let may_wait = !subject.clock().is_express(state) && waits.contains(&state.block.index());
+        if !may_wait || !asked.contains(&plain(call.service)) {
+            continue;
+        }
+        let Some(node) = written.node.get("Resource") else {
+            continue;
+        };
+        let message = format!(
+            "Each round of the loop that probably waits for this job writes events and costs transitions; `{}:{}.sync` \
+             waits in one state",
+            facts.service, facts.action
+        );
+        reporter
+            .report(node, format!("{}/Resource", written.location), message)
+            .hint(format!(
+                "use `{}:{}.sync` in place of the loop",
+                facts.service, facts.action
+            ));
+    }
 }
 
 fn text(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {

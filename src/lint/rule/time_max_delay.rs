@@ -40,9 +40,10 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             let message = if entry.has_open_number() {
                 continue;
             } else if entry.what.backoff_rate <= 1.0 && interval <= max {
-                format!("Every delay is {interval} seconds, because BackoffRate is 1: MaxDelaySeconds has no effect")
+                "No delay is longer than IntervalSeconds, because BackoffRate is 1: MaxDelaySeconds has no effect"
+                    .to_owned()
             } else if max <= interval {
-                format!("Every delay is {max} seconds: MaxDelaySeconds cuts already the first one")
+                format!("MaxDelaySeconds cuts already the first delay to {max} seconds, so that none grows")
             } else {
                 continue;
             };
