@@ -136,17 +136,20 @@ impl Clock {
             self.entered[index] = at;
             let state = &definition.states[index];
             let left = at.saturating_add(self.lasts[index]);
-            let targets = targets(state);
-            if targets.is_empty() || is_end(state) {
+            if is_end(state) {
                 end = end.min(left);
             }
-            queue.extend(targets.into_iter().map(|target| (Reverse(left), target.index())));
+            // What is caught may happen at once.
+            let caught = state.catchers.iter().map(|catcher| (Reverse(at), catcher.next.index()));
+            queue.extend(caught);
+            queue.extend(onward(state).into_iter().map(|target| (Reverse(left), target.index())));
         }
         let parent = definition.block(block).parent;
         if let Some(parent) = parent
             && matches!(definition.state(parent).kind, StateKind::Parallel(_))
         {
-            // A branch that only fails ends the others at once, but it is not what they are there for.
+            // It goes on when the last branch has ended; a branch that fails counts as ended, too, so this is no more
+            // than it takes.
             let lasts = &mut self.lasts[parent.index()];
             *lasts = (*lasts).max(end);
         }
@@ -207,7 +210,14 @@ fn outer_first(definition: &Definition) -> Vec<BlockId> {
 
 /// Returns the states that a state leads to within its block.
 pub(crate) fn targets(state: &State) -> Vec<StateId> {
-    let mut targets: Vec<StateId> = state.catchers.iter().map(|catcher| catcher.next).collect();
+    let mut targets = onward(state);
+    targets.extend(state.catchers.iter().map(|catcher| catcher.next));
+    targets
+}
+
+/// Returns the states that a state leads to when nothing fails.
+fn onward(state: &State) -> Vec<StateId> {
+    let mut targets = Vec::new();
     match (&state.kind, state.transition) {
         (StateKind::Choice(choice), _) => {
             targets.extend(choice.rules.iter().map(|rule| rule.next));

@@ -50,7 +50,7 @@ fn constant(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             let delay = retrier.interval_seconds;
             if retrier.backoff_rate <= 1.0 && delay <= SECONDS_MAX && ATTEMPTS_MIN <= retrier.max_attempts {
                 let message = format!(
-                    "A service in trouble is called {} more times, every {delay} seconds",
+                    "A service in trouble is called {} more times, always IntervalSeconds ({delay}) apart",
                     retrier.max_attempts
                 );
                 reporter

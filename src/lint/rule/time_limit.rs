@@ -33,6 +33,11 @@ pub(super) const WAIT: Rule = Rule {
             good: r#"{"StartAt":"P","TimeoutSeconds":60,"States":{"P":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"A"}],"Default":"C"},"A":{"Type":"Wait","Seconds":40,"Next":"C"},"C":{"Type":"Wait","Seconds":20,"End":true}}}"#,
             location: "/States/C",
         },
+        Example {
+            bad: r#"{"StartAt":"P","TimeoutSeconds":60,"States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":40,"End":true}}},{"StartAt":"B","States":{"B":{"Type":"Fail"}}}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"Next":"D"},"C":{"Type":"Wait","Seconds":20,"End":true},"D":{"Type":"Wait","Seconds":20,"End":true}}}"#,
+            good: r#"{"StartAt":"P","TimeoutSeconds":60,"States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":40,"End":true}}},{"StartAt":"B","States":{"B":{"Type":"Fail"}}}],"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}],"End":true},"C":{"Type":"Wait","Seconds":20,"End":true}}}"#,
+            location: "/States/D",
+        },
     ],
     check: wait,
 };
