@@ -168,10 +168,10 @@ impl Part {
     fn of(key: &str, node: &Node) -> Option<Self> {
         let mut is_constant = !key.ends_with(".$") || is_of_execution(node.text().unwrap_or_default());
         for value in walk::values(node) {
-            if value.node.is_open() {
+            let text = value.node.text().unwrap_or_default();
+            if value.node.is_open() || text.contains("${") {
                 return None;
             }
-            let text = value.node.text().unwrap_or_default();
             let is_computed = value.key.ends_with(".$") || text.trim_start().starts_with("{%");
             is_constant &= !is_computed || is_of_execution(text);
         }

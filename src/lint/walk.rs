@@ -133,7 +133,8 @@ pub(crate) fn bare(key: &str) -> &str {
 /// Returns a text that stands in the definition as it is: no expression, no path, no open placeholder.
 pub(crate) fn literal<'a>(key: &str, node: &'a Node) -> Option<&'a str> {
     let Kind::String(text) = &node.kind else { return None };
-    let is_computed = key.ends_with(".$") || text.trim_start().starts_with("{%");
+    // Templates of other tools, such as `${f[0].arn}`, are no placeholders here, but no final texts either.
+    let is_computed = key.ends_with(".$") || text.trim_start().starts_with("{%") || text.contains("${");
     (!is_computed).then_some(text)
 }
 

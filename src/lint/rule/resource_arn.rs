@@ -72,7 +72,8 @@ struct Arn<'a> {
 
 impl<'a> Arn<'a> {
     fn read(value: walk::Value<'a>) -> Option<Self> {
-        let text = walk::literal(value.key, value.node)?;
+        // `<account>` and the like are to be filled in by hand.
+        let text = walk::literal(value.key, value.node).filter(|text| !text.contains(['<', '{', '[']))?;
         let mut parts = text.strip_prefix("arn:")?.splitn(5, ':').skip(1);
         Some(Self {
             node: value.node,
