@@ -123,7 +123,6 @@ mod tests {
         assert_eq!(
             found,
             [
-                r#"1:1 operation/no-machine-timeout []"#,
                 r#"1:87 resource/deprecated-iterator ["Iterator -> ItemProcessor"]"#,
                 r#"2:71 resource/deprecated-map-parameters ["Parameters -> ItemSelector"]"#,
             ]

@@ -1,7 +1,9 @@
 //! What makes a machine hard to run.
 
 use crate::asl::definition::Pattern;
+use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
+use crate::lint::clock;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Severity;
 use crate::lint::integration::Call;
@@ -10,19 +12,27 @@ use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
 use crate::lint::subject::Subject;
 use crate::lint::walk;
+use crate::model::history_event::TaskFamily;
 
 pub(super) const TIMEOUT: Rule = Rule {
     id: "operation/no-machine-timeout",
     severity: Severity::Information,
     confidence: Confidence::Static,
-    summary: "The machine has no TimeoutSeconds",
-    explanation: "Without TimeoutSeconds an execution that hangs, in a task without time limit or a loop, stays RUNNING \
-        for up to a year (an EXPRESS one for 5 minutes), and no alarm on timed-out executions fires.",
-    examples: &[Example {
-        bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
-        good: r#"{"StartAt":"A","TimeoutSeconds":3600,"States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
-        location: "/",
-    }],
+    summary: "An execution may hang, and the machine has no TimeoutSeconds",
+    explanation: "Without TimeoutSeconds an execution that hangs, in a task that waits without a limit or in a loop, stays \
+        RUNNING for up to a year, and no alarm on timed-out executions fires.",
+    examples: &[
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
+            good: r#"{"StartAt":"A","TimeoutSeconds":3600,"States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
+            location: "/",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":9,"Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"A"}],"Default":"C"},"C":{"Type":"Pass","End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":9,"Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"C"}],"Default":"C"},"C":{"Type":"Pass","End":true}}}"#,
+            location: "/",
+        },
+    ],
     check: timeout,
 };
 
@@ -75,18 +85,49 @@ pub(super) const REDRIVE: Rule = Rule {
 
 fn timeout(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let definition = subject.definition;
-    let is_open = subject.root.get("TimeoutSeconds").is_some();
-    let works = |kind: &StateKind| matches!(kind, StateKind::Task(_) | StateKind::Map(_) | StateKind::Wait(_));
-    let hangs = definition.states.iter().any(|state| works(&state.kind));
-    if definition.timeout_seconds.is_none() && !is_open && hangs {
-        reporter
-            .report(
-                subject.root,
-                "/",
-                "An execution that hangs stays RUNNING until AWS ends it, up to a year later",
-            )
-            .hint("add `TimeoutSeconds` to the machine");
+    let has_limit = definition.timeout_seconds.is_some() || subject.root.get("TimeoutSeconds").is_some();
+    if has_limit || subject.express {
+        return;
     }
+    let endless = definition.states.iter().find(|state| match &state.kind {
+        StateKind::Task(task) => {
+            let waits = task.resource.pattern != Pattern::RequestResponse;
+            let waits = waits || task.resource.family == TaskFamily::Activity;
+            waits && task.timeout_seconds.is_none() && task.heartbeat_seconds.is_none()
+        }
+        _ => false,
+    });
+    let why = match endless {
+        Some(state) => format!("`{}` does not end", state.name),
+        None if has_loop(&definition.states) => "a loop goes round without end".to_owned(),
+        None => return,
+    };
+    let message = format!("If {why}, the execution stays RUNNING until AWS ends it, a year later");
+    reporter
+        .report(subject.root, "/", message)
+        .hint("add `TimeoutSeconds` to the machine");
+}
+
+/// Tells whether a state can be reached from itself: some are left when those that nothing leads to are taken away,
+/// one after another.
+fn has_loop(states: &[State]) -> bool {
+    let mut n_sources = vec![0_usize; states.len()];
+    for target in states.iter().flat_map(clock::targets) {
+        n_sources[target.index()] += 1;
+    }
+    let mut free: Vec<usize> = (0..states.len()).filter(|index| n_sources[*index] == 0).collect();
+    let mut n_taken = 0;
+    while let Some(index) = free.pop() {
+        n_taken += 1;
+        for target in clock::targets(&states[index]) {
+            let left = &mut n_sources[target.index()];
+            *left -= 1;
+            if *left == 0 {
+                free.push(target.index());
+            }
+        }
+    }
+    n_taken < states.len()
 }
 
 fn name(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
