@@ -39,7 +39,8 @@ pub fn check(text: &str, options: &Options) -> Result<Vec<Finding>, Vec<Diagnost
     let mut findings: Vec<Finding> = warnings
         .map(|warning| Finding::of_aws(warning, Severity::Warning))
         .collect();
-    let subject = Subject::new(&definition, &root, options.express);
+    let mut subject = Subject::new(&definition, &root, options.express);
+    subject.text = text;
     for rule in RULES {
         let mut reporter = Reporter::new(rule, &mut findings);
         (rule.check)(&subject, &mut reporter);
@@ -79,6 +80,32 @@ mod tests {
         let findings = check(text, &options).unwrap();
         let findings: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
         assert_eq!(findings, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn equal_placeholders_are_equal_targets() {
+        let branch = |table: &str| {
+            format!(
+                r#"{{"StartAt":"{table}","States":{{"{table}":{{"Type":"Task","Resource":"arn:aws:states:::dynamodb:putItem",
+                "Parameters":{{"TableName":"${{{table}}}","Item":{{"k":{{"S":"1"}}}}}},"End":true}}}}}}"#
+            )
+        };
+        let options = Options {
+            open_placeholders: true,
+            ..Options::default()
+        };
+        let found = |first: &str, second: &str| {
+            let second = branch(second).replace(r#""StartAt":""#, r#""StartAt":"Other"#);
+            let second = second.replace(r#""States":{""#, r#""States":{"Other"#);
+            let text = format!(
+                r#"{{"StartAt":"P","States":{{"P":{{"Type":"Parallel","Branches":[{},{second}],"End":true}}}}}}"#,
+                branch(first)
+            );
+            let findings = check(&text, &options).unwrap().into_iter();
+            findings.map(|finding| finding.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(found("Orders", "Orders"), ["parallel/same-target"]);
+        assert_eq!(found("Orders", "Stock"), Vec::<&str>::new());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Subject<'a> {
     pub definition: &'a Definition,
     /// As written, placeholders filled.
     pub(crate) root: &'a Node,
+    /// The text that `root` was read from, or nothing.
+    pub(crate) text: &'a str,
     /// The machine is EXPRESS.
     pub express: bool,
     written: Vec<Written<'a>>,
@@ -58,6 +60,7 @@ impl<'a> Subject<'a> {
         Self {
             definition,
             root,
+            text: "",
             express,
             written: written.collect(),
             clock: OnceCell::new(),

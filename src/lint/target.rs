@@ -27,15 +27,21 @@ pub(crate) struct Target {
 
 /// Finds the targets of a definition's Tasks.
 #[derive(Debug)]
-pub(crate) struct Targets {
+pub(crate) struct Targets<'a> {
+    /// What the definition was read from.
+    text: &'a str,
     /// The names of the key's attributes, for the tables of which some call tells.
     keys: BTreeMap<String, Vec<String>>,
 }
 
-impl Targets {
+impl<'a> Targets<'a> {
     /// Looks at all calls for the keys of tables.
-    pub(crate) fn new(subject: &Subject<'_>) -> Self {
+    pub(crate) fn new(subject: &Subject<'a>) -> Self {
         let mut keys = BTreeMap::new();
+        let mut targets = Self {
+            text: subject.text,
+            keys: BTreeMap::new(),
+        };
         for (_, state, written) in subject.states() {
             let StateKind::Task(task) = &state.kind else { continue };
             let Some(call) = Call::of(task).filter(|call| call.service == "dynamodb") else {
@@ -44,13 +50,14 @@ impl Targets {
             let Some(arguments) = walk::arguments(written) else {
                 continue;
             };
-            let (table, key) = (part(arguments, "TableName"), walk::member(arguments, "Key"));
+            let (table, key) = (targets.part(arguments, "TableName"), walk::member(arguments, "Key"));
             if let (Some(table), Some(key), false) = (table, key, call.action == "putItem") {
                 let names = key.value.members().iter().map(|member| member.key.clone());
                 keys.insert(table.text, names.collect());
             }
         }
-        Self { keys }
+        targets.keys = keys;
+        targets
     }
 
     /// Returns the name of what a state reads, as far as its definition tells; equal to that of the one who writes it.
@@ -61,8 +68,8 @@ impl Targets {
         let arguments = walk::arguments(written)?;
         let call = Call::of(task)?;
         let parts = match (call.service, call.action) {
-            ("dynamodb", "getItem") => [part(arguments, "TableName")?, part(arguments, "Key")?],
-            ("s3", "getObject" | "headObject") => [part(arguments, "Bucket")?, part(arguments, "Key")?],
+            ("dynamodb", "getItem") => [self.part(arguments, "TableName")?, self.part(arguments, "Key")?],
+            ("s3", "getObject" | "headObject") => [self.part(arguments, "Bucket")?, self.part(arguments, "Key")?],
             _ => return None,
         };
         let is_constant = parts.iter().all(|part| part.is_constant);
@@ -78,7 +85,7 @@ impl Targets {
         let arguments = walk::arguments(written)?;
         if let Some(action) = integration::debian_action(task) {
             let writes = matches!(&*action, "file-copy" | "file-remove" | "file-template" | "file-write");
-            let path = part(arguments, "Path").filter(|_| writes)?;
+            let path = self.part(arguments, "Path").filter(|_| writes)?;
             return Some(Target {
                 name: format!("the file {}", path.text),
                 is_constant: path.is_constant,
@@ -93,10 +100,10 @@ impl Targets {
                 if is_guarded || COMMUTING.iter().any(|piece| update.contains(piece)) {
                     return None;
                 }
-                let table = part(arguments, "TableName")?;
+                let table = self.part(arguments, "TableName")?;
                 let key = match walk::member(arguments, "Item") {
                     Some(item) => self.key_of(&table.text, &item.value)?,
-                    None => part(arguments, "Key")?,
+                    None => self.part(arguments, "Key")?,
                 };
                 (
                     named(call.service, &table.text, &key.text),
@@ -105,7 +112,7 @@ impl Targets {
                 )
             }
             ("s3", "putObject" | "copyObject" | "deleteObject") => {
-                let (bucket, key) = (part(arguments, "Bucket")?, part(arguments, "Key")?);
+                let (bucket, key) = (self.part(arguments, "Bucket")?, self.part(arguments, "Key")?);
                 (
                     named(call.service, &bucket.text, &key.text),
                     [bucket, key],
@@ -113,7 +120,7 @@ impl Targets {
                 )
             }
             ("states" | "sfn", "startExecution") => {
-                let (machine, name) = (part(arguments, "StateMachineArn")?, part(arguments, "Name")?);
+                let (machine, name) = (self.part(arguments, "StateMachineArn")?, self.part(arguments, "Name")?);
                 (
                     format!("the execution name {} of {}", name.text, machine.text),
                     [machine, name],
@@ -132,20 +139,45 @@ impl Targets {
     /// Returns the key of an item that is put.
     fn key_of(&self, table: &str, item: &Node) -> Option<Part> {
         let Some(names) = self.keys.get(table) else {
-            return Part::of("Item", item);
+            return self.whole("Item", item);
         };
         let mut whole = Part {
             text: String::new(),
             is_constant: true,
         };
         for name in names {
-            let part = part(item, walk::bare(name))?;
+            let part = self.part(item, walk::bare(name))?;
             let separator = if whole.text.is_empty() { "" } else { "," };
             whole.text = format!("{}{separator}\"{name}\":{}", whole.text, part.text);
             whole.is_constant &= part.is_constant;
         }
         whole.text = format!("{{{}}}", whole.text);
         Some(whole)
+    }
+
+    fn part(&self, object: &Node, name: &str) -> Option<Part> {
+        let member = walk::member(object, name)?;
+        self.whole(&member.key, &member.value)
+    }
+
+    /// `None`: a placeholder hides it, and the text is not there to compare.
+    fn whole(&self, key: &str, node: &Node) -> Option<Part> {
+        let mut is_constant = !key.ends_with(".$") || is_of_execution(node.text().unwrap_or_default());
+        let mut is_open = false;
+        for value in walk::values(node) {
+            let text = value.node.text().unwrap_or_default();
+            let is_computed = value.key.ends_with(".$") || text.trim_start().starts_with("{%");
+            is_constant &= !is_computed || is_of_execution(text);
+            is_open |= value.node.is_open();
+        }
+        // Equal placeholders get equal values, whatever these are.
+        let text = if is_open {
+            let written = self.text.get(node.span.start as usize..node.span.end as usize)?;
+            written.split_whitespace().collect()
+        } else {
+            node.to_value().to_string()
+        };
+        Some(Part { text, is_constant })
     }
 }
 
@@ -161,30 +193,6 @@ fn named(service: &str, outer: &str, inner: &str) -> String {
 struct Part {
     text: String,
     is_constant: bool,
-}
-
-impl Part {
-    /// `None`: a placeholder hides it.
-    fn of(key: &str, node: &Node) -> Option<Self> {
-        let mut is_constant = !key.ends_with(".$") || is_of_execution(node.text().unwrap_or_default());
-        for value in walk::values(node) {
-            let text = value.node.text().unwrap_or_default();
-            if value.node.is_open() || text.contains("${") {
-                return None;
-            }
-            let is_computed = value.key.ends_with(".$") || text.trim_start().starts_with("{%");
-            is_constant &= !is_computed || is_of_execution(text);
-        }
-        Some(Self {
-            text: node.to_value().to_string(),
-            is_constant,
-        })
-    }
-}
-
-fn part(object: &Node, name: &str) -> Option<Part> {
-    let member = walk::member(object, name)?;
-    Part::of(&member.key, &member.value)
 }
 
 /// Tells whether a path or expression reads only what stays the same in an execution.

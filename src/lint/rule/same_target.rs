@@ -1,6 +1,7 @@
 //! Branches and iterations that write the same thing.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::asl::definition::MapMode;
 use crate::asl::definition::NumberField;
@@ -136,7 +137,14 @@ fn reads(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     if first.is_empty() {
         return;
     }
+    // A reader that waits, waits for the writer: branches have no other way to tell each other something.
+    let states = subject.definition.states.iter();
+    let waits = states.filter(|state| matches!(state.kind, StateKind::Wait(_)));
+    let waiting: BTreeSet<usize> = waits.map(|state| state.block.index()).collect();
     for (id, state, written) in subject.states() {
+        if waiting.contains(&state.block.index()) {
+            continue;
+        }
         let Some((name, is_constant)) = targets.read_by(state, written) else {
             continue;
         };

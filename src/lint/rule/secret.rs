@@ -11,6 +11,7 @@ use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
 use crate::lint::subject::Subject;
 use crate::lint::walk;
+use crate::lint::walk::Value;
 
 /// Beginnings of keys that services give out, with the number of letters that follow at least.
 const KEYS: &[(&str, usize, &str)] = &[
@@ -98,11 +99,23 @@ pub(super) const NAMED: Rule = Rule {
     explanation: "The name says that the value is secret, and it is neither a placeholder nor read from anywhere. Whoever \
         may read the state machine or its history can use it. Fill it at deployment with a reference that the service \
         resolves itself, or let the task read it from Secrets Manager.",
-    examples: &[Example {
-        bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"db_password":"hunter2!"}},"End":true}}}"#,
-        good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"db_password.$":"$.p","password":"<your password>","token":"","PasswordSecretArn":"s","secret":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:s"}},"End":true}}}"#,
-        location: "/States/A/Parameters/Payload/db_password",
-    }],
+    examples: &[
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"db_password":"hunter2!"}},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload":{"db_password.$":"$.p","password":"<your password>","token":"","PasswordSecretArn":"s","secret":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:s"}},"End":true}}}"#,
+            location: "/States/A/Parameters/Payload/db_password",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::ecs:runTask.sync","Parameters":{"TaskDefinition":"t","Overrides":{"ContainerOverrides":[{"Name":"c","Environment":[{"Name":"DB_HOST","Value":"db1.internal"},{"Name":"DB_PASSWORD","Value":"hunter2!"}]}]}},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::ecs:runTask.sync","Parameters":{"TaskDefinition":"t","Overrides":{"ContainerOverrides":[{"Name":"c","Environment":[{"Name":"DB_HOST","Value":"db1.internal"},{"Name":"DB_PASSWORD","Value.$":"$.p"}]}]}},"End":true}}}"#,
+            location: "/States/A/Parameters/Overrides/ContainerOverrides[0]/Environment[1]/Value",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::dynamodb:putItem","Parameters":{"TableName":"t","Item":{"id":{"S":"hunter2!"},"api_key":{"S":"hunter2!"}}},"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::dynamodb:putItem","Parameters":{"TableName":"t","Item":{"id":{"S":"hunter2!"},"api_key":{"S.$":"$.key"}}},"End":true}}}"#,
+            location: "/States/A/Parameters/Item/api_key/S",
+        },
+    ],
     check: named,
 };
 
@@ -191,19 +204,33 @@ fn secret(text: &str) -> Option<&'static str> {
 
 fn named(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for value in walk::values(subject.root) {
-        let Some(text) = walk::literal(value.key, value.node) else {
+        let Some((name, key, node)) = name_and_value(value) else {
             continue;
         };
-        if !is_secret_name(value.key) || !may_be_secret(text) || secret(text).is_some() {
+        let Some(text) = walk::literal(key, node) else { continue };
+        if !is_secret_name(name) || !may_be_secret(text) || secret(text).is_some() {
             continue;
         }
         let message = format!(
-            "The value of `{}` is probably a secret, which whoever may read the definition or its history can use",
-            value.key
+            "The value of `{name}` is probably a secret, which whoever may read the definition or its history can use"
         );
         reporter
-            .report(value.node, walk::place_of(subject.root, value.node), message)
+            .report(node, walk::place_of(subject.root, node), message)
             .hint("let the task read it from Secrets Manager, or use a connection");
+    }
+}
+
+/// Returns a name and what has it, with its key: a member, an environment variable such as `{"Name": …, "Value": …}`, or
+/// an attribute of an item such as `"token": {"S": …}`.
+fn name_and_value<'a>(value: Value<'a>) -> Option<(&'a str, &'a str, &'a Node)> {
+    match value.node.members() {
+        [] => Some((value.key, value.key, value.node)),
+        [member] if member.key == "S" => Some((value.key, "S", &member.value)),
+        _ => {
+            let name = walk::literal_member(value.node, "Name")?;
+            let member = walk::member(value.node, "Value")?;
+            Some((name, &member.key, &member.value))
+        }
     }
 }
 
