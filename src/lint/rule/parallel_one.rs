@@ -1,6 +1,7 @@
 //! A Parallel that has nothing beside itself.
 
 use crate::asl::definition::StateKind;
+use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Severity;
 use crate::lint::rule::Example;
@@ -25,11 +26,13 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for (_, state, written) in subject.states() {
-        let StateKind::Parallel(branches) = &state.kind else {
+        if !matches!(state.kind, StateKind::Parallel(_)) {
             continue;
-        };
+        }
         let is_scope = ["Retry", "Catch"].iter().any(|field| written.node.get(field).is_some());
-        if branches.len() == 1 && !is_scope && written.node.get("Branches").is_some_and(|node| !node.is_open()) {
+        // A placeholder may stand for any number of branches.
+        let branches = written.node.get("Branches").map_or(&[][..], Node::elements);
+        if matches!(branches, [branch] if !branch.is_open()) && !is_scope {
             reporter
                 .report(
                     written.node,
