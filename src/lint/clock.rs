@@ -126,10 +126,6 @@ impl Clock {
                 self.lasts[id.index()] = whole_seconds(*seconds);
             }
         }
-        // A placeholder may stand for all of its states.
-        if states.is_empty() {
-            return;
-        }
         let start = definition.block(block).start_at;
         let mut queue = BinaryHeap::from([(Reverse(0), start.index())]);
         let mut end = u64::MAX;

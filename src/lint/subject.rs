@@ -21,6 +21,7 @@ pub struct Subject<'a> {
     /// The machine is EXPRESS.
     pub express: bool,
     written: Vec<Written<'a>>,
+    is_whole: bool,
     clock: OnceCell<Clock>,
 }
 
@@ -39,7 +40,9 @@ impl<'a> Subject<'a> {
         let mut by_start: BTreeMap<u32, Written<'a>> = BTreeMap::new();
         // Blocks wait in a list, so that nesting costs no stack.
         let mut blocks = vec![(root, String::new())];
+        let mut n_blocks = 0;
         while let Some((block, at)) = blocks.pop() {
+            n_blocks += 1;
             for member in block.get("States").map_or(&[][..], Node::members) {
                 let (node, location) = (&member.value, format!("{at}/States/{}", member.key));
                 for name in ["ItemProcessor", "Iterator"] {
@@ -51,6 +54,7 @@ impl<'a> Subject<'a> {
                 by_start.insert(node.span.start, Written { node, location });
             }
         }
+        let is_whole = (by_start.len(), n_blocks) == (definition.states.len(), definition.blocks.len());
         let nowhere = Written {
             node: root,
             location: String::new(),
@@ -63,8 +67,16 @@ impl<'a> Subject<'a> {
             text: "",
             express,
             written: written.collect(),
+            is_whole,
             clock: OnceCell::new(),
         }
+    }
+
+    /// Tells whether all its states are there. A placeholder may stand for one, or for all of a block: then some targets
+    /// lead to states that do not exist, or to others than are meant.
+    pub(crate) fn is_whole(&self) -> bool {
+        let mut blocks = self.definition.blocks.iter();
+        self.is_whole && blocks.all(|block| block.start_at.index() < self.definition.states.len())
     }
 
     /// Returns all states, compiled and as written, in the order of the definition.
