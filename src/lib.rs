@@ -7,6 +7,8 @@
 //! | 0 | `model` | ids, time, payloads, error pairs, history events, quotas |
 //! | 1 | `query` | JSONPath, JSONata, payload templates, intrinsic functions |
 //! | 2 | `asl` | text to `Definition`: parse, compile, diagnostics |
+//! | 3 | `diff` | what two definitions say differently |
+//! | 3 | `graph` | pictures of definitions: SVG, PNG, Mermaid, DOT |
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `lint` | rules on top of what AWS refuses |
@@ -18,9 +20,12 @@
 //! | 8 | `cli` | one file per command |
 //!
 //! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to
-//! `worker`, an action of this machine to `worker::action`, a format of items to `items::format`, a command to `cli`.
+//! `worker`, an action of this machine to `worker::action`, a format of items to `items::format`, a format of
+//! pictures to `graph`, a command to `cli`.
 
 pub mod asl;
+pub mod diff;
+pub mod graph;
 pub mod kernel;
 pub mod lint;
 pub mod model;

@@ -11,6 +11,7 @@ mod configuration;
 mod doctor;
 mod error;
 mod excerpt;
+mod graph;
 mod history;
 mod launch;
 mod logging;
@@ -60,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Arguments),
+    Graph(graph::Arguments),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Actions(arguments) => actions::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),

@@ -21,10 +21,16 @@ pub(crate) struct Node {
     /// Error and cause of the last failure.
     pub(crate) error: Option<(String, String)>,
     pub(crate) has_failed: bool,
+    /// The state was left for where its `Catch` leads.
+    pub(crate) is_caught: bool,
+    /// The visit before it in the same run of the block.
+    pub(crate) previous: Option<usize>,
     pub(crate) input: Option<String>,
     pub(crate) output: Option<String>,
     pub(crate) children: Vec<usize>,
     parent: Option<usize>,
+    /// The last that happened in it is an error.
+    fails: bool,
 }
 
 /// All visits.
@@ -67,6 +73,7 @@ impl Tree {
             place.0 = Some(self.add(parent, name, state, at));
             place.1 = false;
             if let Some(node) = self.node(place.0) {
+                node.previous = owner.filter(|_| is_over);
                 node.input = member("input");
             }
         } else if kind.ends_with("StateExited") {
@@ -76,6 +83,7 @@ impl Tree {
             );
             if let Some(node) = self.node(place.0) {
                 node.left = Some(at);
+                node.is_caught = node.fails;
                 node.output = member("output");
             }
         } else if kind == "MapIterationStarted" {
@@ -92,9 +100,17 @@ impl Tree {
             place.1 = false;
             if let Some(node) = self.node(owner) {
                 node.n_attempts += 1;
+                node.fails = false;
+            }
+        } else if kind.ends_with("Succeeded") && !kind.starts_with("Execution") {
+            place = (self.whole(owner, kind), false);
+            if let Some(node) = self.node(place.0) {
+                node.fails = false;
             }
         } else if (kind.ends_with("Failed") || kind.ends_with("TimedOut")) && !kind.starts_with("Execution") {
-            if let Some(node) = self.node(owner) {
+            place = (self.whole(owner, kind), false);
+            if let Some(node) = self.node(place.0) {
+                node.fails = true;
                 let error = |name: &str| member(name).unwrap_or_default();
                 if details.get("error").is_some() {
                     node.error = Some((error("error"), error("cause")));
@@ -136,6 +152,15 @@ impl Tree {
 
     fn parent(&self, index: Option<usize>) -> Option<usize> {
         self.nodes.get(index?)?.parent
+    }
+
+    /// Returns the state that an event speaks of: a Parallel's or Map's own event may follow one of a state inside.
+    fn whole(&self, owner: Option<usize>, kind: &str) -> Option<usize> {
+        let around = ["Parallel", "Map"].into_iter().find(|around| kind.starts_with(around));
+        match around {
+            Some(around) => self.climb(owner, |node| node.kind == around),
+            None => owner,
+        }
     }
 
     /// Finds the nearest node, itself or around it, that fits.

@@ -1,0 +1,248 @@
+//! Writes Mermaid: a flowchart, whose subgraphs GitHub draws nested; state diagrams have no dashed edges and no styles.
+
+use std::fmt::Write;
+
+use crate::graph::content;
+use crate::graph::content::Line;
+use crate::graph::content::Role;
+use crate::graph::model::Block;
+use crate::graph::model::Edge;
+use crate::graph::model::EdgeKind;
+use crate::graph::model::Graph;
+use crate::graph::model::Place;
+use crate::graph::overlay::Overlay;
+use crate::graph::theme;
+use crate::graph::theme::Look;
+use crate::model::history_event::StateType;
+use crate::model::id::BlockId;
+use crate::model::id::StateId;
+
+/// Most edges that Mermaid draws without being configured.
+pub const EDGES_MAX: usize = 500;
+
+/// Longest text that Mermaid draws without being configured, in characters.
+pub const CHARS_MAX: usize = 50_000;
+
+/// Writes a graph.
+pub fn write(graph: &Graph, overlay: Option<&Overlay>) -> String {
+    let mut writer = Writer {
+        graph,
+        overlay,
+        text: "flowchart TD\n".to_owned(),
+        links: Vec::new(),
+    };
+    writer.blocks();
+    writer.styles();
+    writer.text
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    overlay: Option<&'a Overlay>,
+    text: String,
+    /// The edges in the order that they were written, which `linkStyle` counts by: the style of each.
+    links: Vec<Option<&'static str>>,
+}
+
+/// What is still to be written.
+enum Work {
+    Block(BlockId, usize),
+    State(StateId, usize),
+    /// A frame ends.
+    End(usize),
+    /// The edges of a block, behind everything that they join.
+    Edges(BlockId, usize),
+}
+
+impl Writer<'_> {
+    fn blocks(&mut self) {
+        let mut open = vec![Work::Block(BlockId(0), 1)];
+        while let Some(work) = open.pop() {
+            match work {
+                Work::Block(id, depth) => {
+                    let Block { states, title, .. } = self.graph.block(id);
+                    let mut inner = depth;
+                    open.push(Work::Edges(id, depth));
+                    if !title.is_empty() {
+                        self.line(depth, &format!("subgraph b{id}[\"{}\"]", escape(title)));
+                        let edges = open.pop();
+                        open.push(Work::End(depth));
+                        open.extend(edges);
+                        inner = depth + 1;
+                    }
+                    self.line(inner, &format!("{}((\" \"))", place(id, Place::Start)));
+                    if self.graph.ends(id) {
+                        self.line(inner, &format!("{}(((\" \")))", place(id, Place::End)));
+                    }
+                    open.extend(states.iter().rev().map(|state| Work::State(*state, inner)));
+                }
+                Work::State(id, depth) if self.graph.node(id).blocks.is_empty() => self.state(id, depth),
+                Work::State(id, depth) => {
+                    self.line(depth, &format!("subgraph s{id}[\"{}\"]", self.label(id)));
+                    open.push(Work::End(depth));
+                    let blocks = self.graph.node(id).blocks.iter().rev();
+                    open.extend(blocks.map(|block| Work::Block(*block, depth + 1)));
+                }
+                Work::End(depth) => self.line(depth, "end"),
+                Work::Edges(id, depth) => self.edges(id, depth),
+            }
+        }
+    }
+
+    fn state(&mut self, id: StateId, depth: usize) {
+        let label = self.label(id);
+        let box_of = match self.graph.node(id).kind {
+            StateType::Choice => format!("s{id}{{{{\"{label}\"}}}}"),
+            StateType::Fail | StateType::Succeed => format!("s{id}([\"{label}\"])"),
+            _ => format!("s{id}[\"{label}\"]"),
+        };
+        self.line(depth, &box_of);
+    }
+
+    fn label(&self, id: StateId) -> String {
+        let lines = content::lines(self.graph, self.overlay, id);
+        let written = |line: &Line| match line.role {
+            Role::Name => format!("<b>{}</b>", escape(&line.text)),
+            Role::Detail | Role::Fact => escape(&line.text),
+        };
+        // A frame's title has one line: Mermaid draws what is inside over a second one.
+        let is_frame = !self.graph.node(id).blocks.is_empty();
+        let separator = if is_frame { " · " } else { "<br/>" };
+        lines.iter().map(written).collect::<Vec<_>>().join(separator)
+    }
+
+    fn edges(&mut self, id: BlockId, depth: usize) {
+        let block = self.graph.block(id);
+        for (index, edge) in block.edges.iter().enumerate() {
+            let arrow = match edge.kind {
+                EdgeKind::Catch => "-.->",
+                _ => "-->",
+            };
+            let label = edge.labels.iter().map(|label| escape(label)).collect::<Vec<_>>();
+            let label = match label.as_slice() {
+                [] => String::new(),
+                labels => format!("|\"{}\"|", labels.join("<br/>")),
+            };
+            let Edge { from, to, .. } = edge;
+            self.line(depth, &format!("{} {arrow}{label} {}", place(id, *from), place(id, *to)));
+            let is_taken = self.overlay.map(|overlay| overlay.is_taken(id, index));
+            self.links.push(match (is_taken, edge.kind) {
+                (Some(true), _) => Some("stroke:#1a202c,stroke-width:3px"),
+                (Some(false), _) => Some("stroke:#b8bec8"),
+                (None, EdgeKind::Catch) => Some("stroke:#b45309"),
+                (None, _) => None,
+            });
+        }
+    }
+
+    fn styles(&mut self) {
+        for style in ["stroke:#1a202c,stroke-width:3px", "stroke:#b8bec8", "stroke:#b45309"] {
+            let numbers = self.links.iter().enumerate().filter(|(_, link)| **link == Some(style));
+            let numbers = numbers.map(|(number, _)| number.to_string()).collect::<Vec<_>>();
+            if !numbers.is_empty() {
+                self.line(1, &format!("linkStyle {} {style}", numbers.join(",")));
+            }
+        }
+        let classes: Vec<(&str, Look, Vec<StateId>)> = match self.overlay {
+            Some(overlay) => theme::LEGEND
+                .iter()
+                .map(|(outcome, _)| {
+                    let fits = |id: StateId| overlay.outcome(id) == *outcome;
+                    (theme::class(*outcome), theme::of(*outcome), self.ids(fits))
+                })
+                .collect(),
+            None => [
+                StateType::Choice,
+                StateType::Fail,
+                StateType::Map,
+                StateType::Parallel,
+                StateType::Pass,
+                StateType::Succeed,
+                StateType::Task,
+                StateType::Wait,
+            ]
+            .iter()
+            .map(|kind| {
+                let fits = |id: StateId| self.graph.node(id).kind == *kind;
+                (kind.name(), theme::plain(*kind), self.ids(fits))
+            })
+            .collect(),
+        };
+        for (name, look, ids) in classes {
+            if ids.is_empty() {
+                continue;
+            }
+            let dash = match look.dash {
+                "" => String::new(),
+                dash => format!(",stroke-dasharray:{dash}"),
+            };
+            let Look {
+                fill,
+                stroke,
+                ink,
+                width,
+                ..
+            } = look;
+            self.line(
+                1,
+                &format!("classDef {name} fill:{fill},stroke:{stroke},color:{ink},stroke-width:{width}px{dash}"),
+            );
+            let ids = ids.iter().map(|id| format!("s{id}")).collect::<Vec<_>>();
+            self.line(1, &format!("class {} {name}", ids.join(",")));
+        }
+    }
+
+    fn ids(&self, fits: impl Fn(StateId) -> bool) -> Vec<StateId> {
+        let ids = (0..).map(StateId).take(self.graph.nodes.len());
+        ids.filter(|id| fits(*id)).collect()
+    }
+
+    fn line(&mut self, depth: usize, line: &str) {
+        // Deep nesting must not make the text quadratic.
+        let _ = writeln!(self.text, "{}{line}", "  ".repeat(depth.min(12)));
+    }
+}
+
+fn place(block: BlockId, place: Place) -> String {
+    match place {
+        Place::Start => format!("start{block}"),
+        Place::State(id) => format!("s{id}"),
+        Place::End => format!("end{block}"),
+    }
+}
+
+/// Writes a text so that it ends no string, begins no comment, and is neither HTML nor Markdown.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut is_number = true;
+    for (at, c) in text.char_indices() {
+        let after = text.get(at + c.len_utf8()..).and_then(|rest| rest.chars().next());
+        // `1.` and `-` at the begin are lists, `_` beside a word's edge and `*` are emphasis, `$$` is a formula.
+        let is_markdown = match c {
+            '.' | ')' => is_number && 0 < at,
+            '-' | '+' => at == 0,
+            '_' => !before.is_alphanumeric() || !after.is_some_and(char::is_alphanumeric),
+            '$' => before == '$' || after == Some('$'),
+            _ => false,
+        };
+        match c {
+            '"' => escaped += "#quot;",
+            '&' => escaped += "#amp;",
+            '<' => escaped += "#lt;",
+            '>' => escaped += "#gt;",
+            '\n' => escaped += "<br/>",
+            '#' | '%' | '*' | '\\' | '`' | '~' | '[' | ']' | '{' | '}' | '|' => {
+                let _ = write!(escaped, "#{};", u32::from(c));
+            }
+            c if is_markdown => {
+                let _ = write!(escaped, "#{};", u32::from(c));
+            }
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+        is_number &= c.is_ascii_digit();
+        before = c;
+    }
+    escaped
+}
