@@ -311,7 +311,7 @@ impl StateBox {
         let widths = lines.iter().map(|line| ruler.width(&line.text, line.style));
         let height: f64 = lines.iter().map(|line| line.style.line_height()).sum();
         let slant = match graph.node(id).kind {
-            StateType::Choice => 2.0 * SLANT,
+            StateType::Choice | StateType::Fail | StateType::Succeed => 2.0 * SLANT,
             _ => 0.0,
         };
         Self {

@@ -1,5 +1,6 @@
 //! Writes SVG.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::graph::content::Role;
@@ -19,6 +20,7 @@ use crate::graph::layout::What;
 use crate::graph::model::EdgeKind;
 use crate::graph::model::Graph;
 use crate::graph::model::Place;
+use crate::graph::overlay::Outcome;
 use crate::graph::overlay::Overlay;
 use crate::graph::text::FAMILY;
 use crate::graph::text::Ruler;
@@ -26,6 +28,7 @@ use crate::graph::theme;
 use crate::graph::theme::Look;
 use crate::model::history_event::StateType;
 use crate::model::id::BlockId;
+use crate::model::id::StateId;
 
 const LEGEND_HEIGHT: f64 = 34.0;
 
@@ -52,7 +55,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn whole(&mut self, picture: &Picture) {
-        let legend = self.overlay.map(|_| legend()).unwrap_or_default();
+        let legend = self.overlay.map(|overlay| self.legend(overlay)).unwrap_or_default();
         let width = legend.iter().map(|entry| entry.right() + layout::DETAIL.size).fold(picture.width, f64::max);
         let height = picture.height + if legend.is_empty() { 0.0 } else { LEGEND_HEIGHT };
         let (w, h) = (Number(width.ceil()), Number(height.ceil()));
@@ -130,7 +133,7 @@ impl Writer<'_> {
                 match node.kind {
                     StateType::Choice => self.line(&format!("<polygon points=\"{}\" {paint}/>", hexagon(rect))),
                     StateType::Fail | StateType::Succeed => {
-                        let radius = Number(rect.height / 2.0);
+                        let radius = Number((rect.height / 2.0).min(20.0));
                         self.line(&format!("<rect {} rx=\"{radius}\" {paint}/>", place(rect)));
                     }
                     _ => self.line(&format!("<rect {} rx=\"6\" {paint}/>", place(rect))),
@@ -218,6 +221,28 @@ impl Writer<'_> {
         }
     }
 
+    /// Returns the legend of the outcomes that the picture shows.
+    fn legend(&self, overlay: &Overlay) -> Vec<Entry> {
+        let ruler = Ruler::default();
+        let ids = (0..).map(StateId).take(self.graph.nodes.len());
+        let shown: BTreeSet<Outcome> = ids.map(|id| overlay.outcome(id)).collect();
+        let mut x = 14.0;
+        let entry = |(outcome, text): &(_, &'static str)| {
+            let width = 28.0 + ruler.width(text, DETAIL);
+            let entry = Entry {
+                x,
+                width,
+                look: theme::of(*outcome),
+                mark: theme::mark(*outcome),
+                text,
+            };
+            x += width + 18.0;
+            entry
+        };
+        let shown = theme::LEGEND.iter().filter(|(outcome, _)| shown.contains(outcome));
+        shown.map(entry).collect()
+    }
+
     fn legend_entry(&mut self, entry: &Entry, top: f64) {
         let rect = Rect {
             x: entry.x,
@@ -266,25 +291,6 @@ impl Entry {
     fn right(&self) -> f64 {
         self.x + self.width
     }
-}
-
-/// Returns the legend of an execution's outcomes.
-fn legend() -> Vec<Entry> {
-    let ruler = Ruler::default();
-    let mut x = 14.0;
-    let entry = |(outcome, text): &(_, &'static str)| {
-        let width = 28.0 + ruler.width(text, DETAIL);
-        let entry = Entry {
-            x,
-            width,
-            look: theme::of(*outcome),
-            mark: theme::mark(*outcome),
-            text,
-        };
-        x += width + 18.0;
-        entry
-    };
-    theme::LEGEND.iter().map(entry).collect()
 }
 
 /// Returns the path of a line, its tip, and the way back from there.
