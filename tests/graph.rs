@@ -46,9 +46,19 @@ fn definitions(directory: PathBuf) -> Vec<(String, Graph)> {
             continue;
         }
         let name = path.display().to_string();
-        let format = if name.ends_with("json") { Format::Json } else { Format::Yaml };
-        let is_definition = std::fs::read_to_string(&path).ok().filter(|text| text.contains("StartAt"));
-        found.extend(is_definition.and_then(|text| graph(&text, format)).map(|graph| (name, graph)));
+        let format = if name.ends_with("json") {
+            Format::Json
+        } else {
+            Format::Yaml
+        };
+        let is_definition = std::fs::read_to_string(&path)
+            .ok()
+            .filter(|text| text.contains("StartAt"));
+        found.extend(
+            is_definition
+                .and_then(|text| graph(&text, format))
+                .map(|graph| (name, graph)),
+        );
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     found
@@ -64,7 +74,10 @@ fn everything() -> Vec<(String, Graph)> {
     } else {
         eprintln!("without the corpus: {} is absent", corpus.display());
     }
-    all.push(("nested".to_owned(), graph(&nested(5).to_string(), Format::Json).unwrap()));
+    all.push((
+        "nested".to_owned(),
+        graph(&nested(5).to_string(), Format::Json).unwrap(),
+    ));
     all.push(("long".to_owned(), graph(&long(100).to_string(), Format::Json).unwrap()));
     all
 }
@@ -118,7 +131,9 @@ fn long(n_states: usize) -> Value {
                 ],
                 "Default": next,
             }),
-            _ => json!({"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f", "Catch": catch, "Next": next}),
+            _ => {
+                json!({"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f", "Catch": catch, "Next": next})
+            }
         };
         states.insert(name(index), state);
     }
@@ -158,13 +173,21 @@ fn check(graph: &Graph, picture: &Picture) -> Result<(), String> {
         let shapes: Vec<_> = picture.shapes.iter().filter(|shape| shape.block.0 == number).collect();
         let lines: Vec<_> = picture.lines.iter().filter(|line| line.block.0 == number).collect();
         if lines.len() != block.edges.len() {
-            return Err(format!("block {number} has {} edges but {} lines", block.edges.len(), lines.len()));
+            return Err(format!(
+                "block {number} has {} edges but {} lines",
+                block.edges.len(),
+                lines.len()
+            ));
         }
         let labels: Vec<Rect> = lines.iter().filter_map(|line| Some(line.label.as_ref()?.0)).collect();
         let all: Vec<Rect> = shapes.iter().map(|shape| shape.rect).chain(labels).collect();
         let around = block.parent.and_then(|parent| {
             let what = What::Place(stepfn::graph::model::Place::State(parent));
-            picture.shapes.iter().find(|shape| shape.what == what).map(|shape| shape.rect)
+            picture
+                .shapes
+                .iter()
+                .find(|shape| shape.what == what)
+                .map(|shape| shape.rect)
         });
         for (index, rect) in all.iter().enumerate() {
             if !holds(&around.unwrap_or(whole), rect) {
@@ -209,7 +232,10 @@ fn svg_is_xml_and_holds_every_name() {
     for (name, graph) in everything() {
         let text = svg::write(&graph, None).unwrap();
         let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let shown: Vec<&str> = document.descendants().filter_map(|node| node.attribute("data-state")).collect();
+        let shown: Vec<&str> = document
+            .descendants()
+            .filter_map(|node| node.attribute("data-state"))
+            .collect();
         for node in &graph.nodes {
             assert!(shown.contains(&&*node.name), "{name}: {}", node.name);
         }
@@ -223,7 +249,9 @@ fn png_is_painted_with_letters() {
     let pixels = resvg::tiny_skia::Pixmap::decode_png(&png.bytes).unwrap();
     assert!(300 < pixels.width() && 300 < pixels.height());
     // The ink of names is used for nothing else.
-    let is_ink = |pixel: &resvg::tiny_skia::PremultipliedColorU8| (pixel.red(), pixel.green(), pixel.blue()) == (0x1a, 0x20, 0x2c);
+    let is_ink = |pixel: &resvg::tiny_skia::PremultipliedColorU8| {
+        (pixel.red(), pixel.green(), pixel.blue()) == (0x1a, 0x20, 0x2c)
+    };
     assert!(500 < pixels.pixels().iter().filter(|pixel| is_ink(pixel)).count());
 }
 
@@ -231,7 +259,10 @@ fn png_is_painted_with_letters() {
 fn too_many_states_are_refused_and_the_most_are_drawn() {
     let too_many = graph(&long(STATES_MAX).to_string(), Format::Json).unwrap();
     let refused = layout::layout(&too_many, None).unwrap_err();
-    assert_eq!(refused.to_string(), "the definition has 2001 states, and a picture shows at most 2000");
+    assert_eq!(
+        refused.to_string(),
+        "the definition has 2001 states, and a picture shows at most 2000"
+    );
     // A state in 100 that leads back far: what is long and many becomes signs, so the time stays bounded.
     let many = graph(&long(400).to_string(), Format::Json).unwrap();
     assert_eq!(check(&many, &layout::layout(&many, None).unwrap()), Ok(()));

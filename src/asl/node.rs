@@ -93,7 +93,8 @@ impl Node {
                 }
                 Value::Object(map)
             }
-            Kind::Open(text) | Kind::Placeholder(text) | Kind::String(text) => Value::String(text.clone()),
+            Kind::Open(text) | Kind::String(text) => Value::String(text.clone()),
+            Kind::Placeholder(name) => Value::String(format!("${{{name}}}")),
         }
     }
 }

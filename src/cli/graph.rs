@@ -104,8 +104,10 @@ fn format(arguments: &Arguments) -> Result<Format, CliError> {
         Some("mermaid" | "mmd") => Ok(Format::Mermaid),
         Some("png") => Ok(Format::Png),
         Some("svg") => Ok(Format::Svg),
-        _ => Err(CliError::usage(format!("the extension of `{}` names no format", path.display()))
-            .hint("Take `.svg`, `.png`, `.mmd` or `.dot`, or say `--format`.")),
+        _ => Err(
+            CliError::usage(format!("the extension of `{}` names no format", path.display()))
+                .hint("Take `.svg`, `.png`, `.mmd` or `.dot`, or say `--format`."),
+        ),
     }
 }
 
@@ -187,7 +189,9 @@ fn overlay(graph: &Graph, path: &Path) -> Result<Overlay, CliError> {
     })?;
     Overlay::of(graph, &visits(&Tree::of(&events))).map_err(|name| {
         let name = error::printable(&name);
-        CliError::usage(format!("`{shown}` is of another definition: this one has no state `{name}`"))
+        CliError::usage(format!(
+            "`{shown}` is of another definition: this one has no state `{name}`"
+        ))
     })
 }
 
@@ -213,7 +217,10 @@ fn events(text: &str) -> Result<Vec<Value>, String> {
             return Err(format!("event {} has no `id` or no `type`", number + 1));
         }
         // Newer versions of the AWS CLI write times as text.
-        let instant = event.get("timestamp").and_then(Value::as_str).map(Timestamp::parse_rfc3339);
+        let instant = event
+            .get("timestamp")
+            .and_then(Value::as_str)
+            .map(Timestamp::parse_rfc3339);
         match instant {
             None => {}
             Some(Some(Timestamp(millis))) => event["timestamp"] = (millis as f64 / 1000.0).into(),
@@ -240,9 +247,15 @@ fn visits(tree: &Tree) -> Vec<Visit> {
     let states = tree.nodes.iter().filter(|node| is_state(node));
     let visit = |node: &Node| Visit {
         name: node.name.clone(),
-        millis: node.left.map(|left| u64::try_from(left.0 - node.entered.0).unwrap_or(0)),
+        millis: node
+            .left
+            .map(|left| u64::try_from(left.0 - node.entered.0).unwrap_or(0)),
         n_attempts: node.n_attempts,
-        error: node.error.as_ref().map(|(error, _)| error.clone()).filter(|error| !error.is_empty()),
+        error: node
+            .error
+            .as_ref()
+            .map(|(error, _)| error.clone())
+            .filter(|error| !error.is_empty()),
         ending: match (node.left, node.has_failed, &node.error) {
             (_, true, None) if node.kind != "Fail" => Ending::Open,
             (_, true, _) | (None, false, Some(_)) => Ending::Failed,

@@ -8,6 +8,7 @@ mod advice;
 mod client;
 mod config;
 mod configuration;
+mod diff;
 mod doctor;
 mod error;
 mod excerpt;
@@ -60,6 +61,7 @@ enum Command {
     Actions(actions::Arguments),
     #[command(subcommand)]
     Config(config::Command),
+    Diff(diff::Arguments),
     Doctor(doctor::Arguments),
     Graph(graph::Arguments),
     Logs(logs::Arguments),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Actions(arguments) => actions::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),

@@ -41,9 +41,6 @@ pub fn lines(graph: &Graph, overlay: Option<&Overlay>, id: StateId) -> Vec<Line>
         role: Role::Detail,
     }));
     let facts = overlay.map_or_else(Vec::new, |overlay| overlay.lines(id));
-    lines.extend(facts.into_iter().map(|text| Line {
-        text,
-        role: Role::Fact,
-    }));
+    lines.extend(facts.into_iter().map(|text| Line { text, role: Role::Fact }));
     lines
 }

@@ -52,10 +52,7 @@ pub(super) const LOOP_WIDTH: f64 = 26.0;
 pub(super) const SLANT: f64 = 10.0;
 
 /// The style of a state's name.
-pub const NAME: Style = Style {
-    size: 13.0,
-    bold: true,
-};
+pub const NAME: Style = Style { size: 13.0, bold: true };
 /// The style of what else stands in a box.
 pub const DETAIL: Style = Style {
     size: 11.0,
@@ -330,7 +327,11 @@ impl StateBox {
         let widest = self.inner.iter().map(|(_, width, _)| *width).fold(ROW_WIDTH, f64::max);
         let (mut x, mut y, mut row_height) = (FRAME, top, 0.0_f64);
         for (block, width, height) in &self.inner {
-            let titled = if graph.block(*block).title.is_empty() { 0.0 } else { LABEL.line_height() };
+            let titled = if graph.block(*block).title.is_empty() {
+                0.0
+            } else {
+                LABEL.line_height()
+            };
             if FRAME < x && widest < x + width {
                 x = FRAME;
                 y += row_height + FRAME;
@@ -387,7 +388,12 @@ impl Plan {
         for state in &block.states {
             let state_box = &boxes[state.index()];
             let lines = state_box.lines.clone();
-            add(What::Place(Place::State(*state)), state_box.width, state_box.height, lines);
+            add(
+                What::Place(Place::State(*state)),
+                state_box.width,
+                state_box.height,
+                lines,
+            );
         }
         if graph.ends(id) {
             add(What::Place(Place::End), DOT, DOT, Vec::new());
@@ -438,7 +444,11 @@ impl Plan {
             layers.set_node(index.to_string(), Some(label));
         }
         for (index, edge) in block.edges.iter().enumerate() {
-            let to = if signs[index] { What::Sign(index) } else { What::Place(edge.to) };
+            let to = if signs[index] {
+                What::Sign(index)
+            } else {
+                What::Place(edge.to)
+            };
             let ends = [What::Place(edge.from), to];
             let text = label_lines(ruler, &edge.labels);
             let (width, height) = label_size(ruler, &text);
@@ -452,7 +462,12 @@ impl Plan {
                 ..EdgeLabel::default()
             };
             let name = index.to_string();
-            layers.set_edge(names[&ends[0]].clone(), names[&ends[1]].clone(), Some(label), Some(&name));
+            layers.set_edge(
+                names[&ends[0]].clone(),
+                names[&ends[1]].clone(),
+                Some(label),
+                Some(&name),
+            );
             self.lines.push(Line {
                 block: id,
                 edge: index,
@@ -480,7 +495,11 @@ impl Plan {
             let name = line.edge.to_string();
             let edge = layers.edge(&names[&line.ends[0]], &names[&line.ends[1]], Some(&name));
             let edge = edge.expect("dagre keeps every edge");
-            line.points = edge.points.iter().map(|point| Point { x: point.x, y: point.y }).collect();
+            line.points = edge
+                .points
+                .iter()
+                .map(|point| Point { x: point.x, y: point.y })
+                .collect();
             let text = label_lines(ruler, &block.edges[line.edge].labels);
             let (width, height) = label_size(ruler, &text);
             let center = if line.ends[0] == line.ends[1] {
@@ -496,7 +515,9 @@ impl Plan {
             line.label = center.map(|center| (Rect::around(center, width, height), text));
         }
         let is_choice = |what: What| {
-            let What::Place(Place::State(state)) = what else { return false };
+            let What::Place(Place::State(state)) = what else {
+                return false;
+            };
             graph.node(state).kind == StateType::Choice
         };
         route::route(&self.shapes, &mut self.lines, is_choice);
@@ -506,7 +527,10 @@ impl Plan {
     /// Moves everything so that it begins at the corner, and measures it.
     fn settle(&mut self) {
         let rects = self.shapes.iter().map(|shape| shape.rect);
-        let labels = self.lines.iter().filter_map(|line| line.label.as_ref().map(|(rect, _)| *rect));
+        let labels = self
+            .lines
+            .iter()
+            .filter_map(|line| line.label.as_ref().map(|(rect, _)| *rect));
         let points = self.lines.iter().flat_map(|line| &line.points).map(|point| Rect {
             x: point.x,
             y: point.y,
@@ -519,7 +543,9 @@ impl Plan {
         self.width = all.iter().map(Rect::right).fold(0.0, f64::max) - left + FRAME;
         self.height = all.iter().map(Rect::bottom).fold(0.0, f64::max) - top + FRAME;
         let by = Point { x: -left, y: -top };
-        self.shapes.iter_mut().for_each(|shape| shape.rect = shape.rect.moved(by));
+        self.shapes
+            .iter_mut()
+            .for_each(|shape| shape.rect = shape.rect.moved(by));
         for line in &mut self.lines {
             line.points.iter_mut().for_each(|point| *point = point.plus(by));
             line.label = line.label.take().map(|(rect, text)| (rect.moved(by), text));

@@ -62,14 +62,12 @@ impl Writer<'_> {
                 Work::Block(id, depth) => {
                     let Block { states, title, .. } = self.graph.block(id);
                     let mut inner = depth;
-                    open.push(Work::Edges(id, depth));
                     if !title.is_empty() {
                         self.line(depth, &format!("subgraph b{id}[\"{}\"]", escape(title)));
-                        let edges = open.pop();
                         open.push(Work::End(depth));
-                        open.extend(edges);
                         inner = depth + 1;
                     }
+                    open.push(Work::Edges(id, inner));
                     self.line(inner, &format!("{}((\" \"))", place(id, Place::Start)));
                     if self.graph.ends(id) {
                         self.line(inner, &format!("{}(((\" \")))", place(id, Place::End)));
@@ -124,7 +122,10 @@ impl Writer<'_> {
                 labels => format!("|\"{}\"|", labels.join("<br/>")),
             };
             let Edge { from, to, .. } = edge;
-            self.line(depth, &format!("{} {arrow}{label} {}", place(id, *from), place(id, *to)));
+            self.line(
+                depth,
+                &format!("{} {arrow}{label} {}", place(id, *from), place(id, *to)),
+            );
             let is_taken = self.overlay.map(|overlay| overlay.is_taken(id, index));
             self.links.push(match (is_taken, edge.kind) {
                 (Some(true), _) => Some("stroke:#1a202c,stroke-width:3px"),
@@ -245,4 +246,131 @@ fn escape(text: &str) -> String {
         before = c;
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::Expect;
+    use expect_test::expect;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::graph::testing;
+
+    #[track_caller]
+    fn check(machine: &Value, expected: &Expect) {
+        expected.assert_eq(&write(&testing::graph(machine), None));
+    }
+
+    #[test]
+    fn every_kind_of_state_and_edge() {
+        check(
+            &testing::every_kind(),
+            &expect![[r#"
+                flowchart TD
+                  start0((" "))
+                  end0(((" ")))
+                  s0["<b>Ask</b><br/>sqs:sendMessage.waitForTaskToken<br/>timeout 60 s<br/>heartbeat $.beat<br/>↻ retries 3×"]
+                  s1{{"<b>Which</b><br/>Choice"}}
+                  s2["<b>Pause</b><br/>Wait 5 s"]
+                  subgraph s3["<b>Both</b> · Parallel"]
+                    subgraph b1["Branch 1"]
+                      start1((" "))
+                      end1(((" ")))
+                      s6["<b>Left</b><br/>Pass"]
+                      start1 --> s6
+                      s6 --> end1
+                    end
+                    subgraph b2["Branch 2"]
+                      start2((" "))
+                      end2(((" ")))
+                      s7(["<b>Right</b><br/>Succeed"])
+                      start2 --> s7
+                      s7 --> end2
+                    end
+                  end
+                  subgraph s4["<b>Each</b> · Map, 4 at once"]
+                    start3((" "))
+                    end3(((" ")))
+                    s8["<b>Item</b><br/>Pass"]
+                    start3 --> s8
+                    s8 --> end3
+                  end
+                  s5(["<b>Gone</b><br/>Fail: Gone"])
+                  start0 --> s0
+                  s0 --> s1
+                  s0 -.->|"States.Timeout<br/>States.ALL"| s5
+                  s1 -->|"$.n #lt; 3"| s0
+                  s1 -->|"$.kind == #quot;a#92;#quot;b#quot;"| s3
+                  s1 -->|"default"| s2
+                  s2 --> s4
+                  s3 --> s4
+                  s4 --> end0
+                  linkStyle 8 stroke:#b45309
+                  classDef Choice fill:#fff8e1,stroke:#a17c1a,color:#1a202c,stroke-width:1.2px
+                  class s1 Choice
+                  classDef Fail fill:#fdeaea,stroke:#a33a3a,color:#1a202c,stroke-width:1.2px
+                  class s5 Fail
+                  classDef Map fill:#f6f8fb,stroke:#7a8699,color:#1a202c,stroke-width:1.2px
+                  class s4 Map
+                  classDef Parallel fill:#f6f8fb,stroke:#7a8699,color:#1a202c,stroke-width:1.2px
+                  class s3 Parallel
+                  classDef Pass fill:#ffffff,stroke:#7a8699,color:#1a202c,stroke-width:1.2px
+                  class s6,s8 Pass
+                  classDef Succeed fill:#e9f6ee,stroke:#2f7d52,color:#1a202c,stroke-width:1.2px
+                  class s7 Succeed
+                  classDef Task fill:#eaf2fc,stroke:#2b6cb0,color:#1a202c,stroke-width:1.2px
+                  class s0 Task
+                  classDef Wait fill:#ffffff,stroke:#7a8699,color:#1a202c,stroke-width:1.2px
+                  class s2 Wait
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_an_execution_did_is_colored() {
+        let (graph, overlay) = testing::executed();
+        expect![[r#"
+            flowchart TD
+              start0((" "))
+              end0(((" ")))
+              s0["<b>✓ A</b><br/>Task $#123;a#125;<br/>1#46;2 s, 3 attempts<br/>Flaky"]
+              s1["<b>⚠ B</b><br/>Task $#123;b#125;<br/>1#46;2 s<br/>E"]
+              s2(["<b>✗ C</b><br/>Fail: E2<br/>1#46;2 s<br/>E2"])
+              s3["<b>D</b><br/>Pass"]
+              start0 --> s0
+              s0 --> s1
+              s0 -.->|"F"| s3
+              s1 --> end0
+              s1 -.->|"E"| s2
+              s3 --> s1
+              linkStyle 0,1,4 stroke:#1a202c,stroke-width:3px
+              linkStyle 2,3,5 stroke:#b8bec8
+              classDef succeeded fill:#dff3ec,stroke:#009e73,color:#1a202c,stroke-width:2px
+              class s0 succeeded
+              classDef failed fill:#fbe3d6,stroke:#d55e00,color:#1a202c,stroke-width:4px
+              class s2 failed
+              classDef caught fill:#fdf0d2,stroke:#e69f00,color:#1a202c,stroke-width:3px,stroke-dasharray:9 3
+              class s1 caught
+              classDef notReached fill:#f3f4f6,stroke:#b8bec8,color:#6b7280,stroke-width:1px,stroke-dasharray:3 3
+              class s3 notReached
+        "#]].assert_eq(&write(&graph, Some(&overlay)));
+    }
+
+    #[test]
+    fn hostile_names_end_nothing() {
+        for (name, written) in [
+            ("a\"]; click b", "a#quot;#93;; click b"),
+            ("<script>&", "#lt;script#gt;#amp;"),
+            ("%%{init}", "#37;#37;#123;init#125;"),
+            ("`b` **c** _d_ e_f", "#96;b#96; #42;#42;c#42;#42; #95;d#95; e_f"),
+            ("1. list", "1#46; list"),
+            ("- list - no", "#45; list - no"),
+            ("$$x$$ $.a 1.5", "#36;#36;x#36;#36; $.a 1.5"),
+            ("Größe 状态 #1;", "Größe 状态 #35;1;"),
+            ("a\u{7}b", "a\u{fffd}b"),
+        ] {
+            assert_eq!(escape(name), written, "{name}");
+        }
+    }
 }

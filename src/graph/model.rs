@@ -191,7 +191,12 @@ struct Edges {
 impl Edges {
     fn of_state(&mut self, id: StateId, state: &State, source: &Value) {
         let from = Place::State(id);
-        let at = |list: &str, index: usize| source.get(list).and_then(|list| list.get(index)).unwrap_or(&Value::Null);
+        let at = |list: &str, index: usize| {
+            source
+                .get(list)
+                .and_then(|list| list.get(index))
+                .unwrap_or(&Value::Null)
+        };
         match &state.kind {
             StateKind::Choice(choice) => {
                 for (index, rule) in choice.rules.iter().enumerate() {
@@ -199,7 +204,12 @@ impl Edges {
                     self.add(from, Place::State(rule.next), EdgeKind::Rule, Some(label));
                 }
                 if let Some(default) = choice.default {
-                    self.add(from, Place::State(default), EdgeKind::Default, Some("default".to_owned()));
+                    self.add(
+                        from,
+                        Place::State(default),
+                        EdgeKind::Default,
+                        Some("default".to_owned()),
+                    );
                 }
             }
             StateKind::Fail(_) => {}

@@ -179,7 +179,9 @@ impl Overlay {
 
     /// Returns what became of a state.
     pub fn outcome(&self, id: StateId) -> Outcome {
-        self.records.get(&id).map_or(Outcome::NotReached, |record| record.outcome)
+        self.records
+            .get(&id)
+            .map_or(Outcome::NotReached, |record| record.outcome)
     }
 
     /// Tells whether an edge was taken; `index` counts the edges of the block.

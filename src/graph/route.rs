@@ -46,7 +46,9 @@ struct Layers(BTreeMap<i64, f64>);
 impl Layers {
     fn of(shapes: &[Shape], lines: &[Line]) -> Self {
         let mut layers = BTreeMap::new();
-        let labels = lines.iter().filter_map(|line| line.label.as_ref().map(|(rect, _)| rect));
+        let labels = lines
+            .iter()
+            .filter_map(|line| line.label.as_ref().map(|(rect, _)| rect));
         for rect in shapes.iter().map(|shape| &shape.rect).chain(labels) {
             let half = layers.entry(key(rect.center().y)).or_insert(0.0_f64);
             *half = half.max(rect.height / 2.0);
@@ -84,7 +86,11 @@ pub(super) fn route(shapes: &[Shape], lines: &mut [Line], is_choice: impl Fn(Wha
         let n = line.points.len();
         for (is_begin, what, next) in [
             (true, line.ends[0], line.points.get(1)),
-            (false, line.ends[1], n.checked_sub(2).and_then(|index| line.points.get(index))),
+            (
+                false,
+                line.ends[1],
+                n.checked_sub(2).and_then(|index| line.points.get(index)),
+            ),
         ] {
             let rect = rects[&what];
             let other = rects[&line.ends[usize::from(is_begin)]].center();
@@ -159,11 +165,13 @@ fn around(line: &mut Line, rect: Rect) {
     let middle = rect.center().y;
     let reach = rect.height / 4.0;
     let far = rect.right() + LOOP_WIDTH;
-    line.points = [(rect.right(), -reach), (far, -reach), (far, reach), (rect.right(), reach)]
-        .iter()
-        .map(|(x, by)| Point {
-            x: *x,
-            y: middle + by,
-        })
-        .collect();
+    line.points = [
+        (rect.right(), -reach),
+        (far, -reach),
+        (far, reach),
+        (rect.right(), reach),
+    ]
+    .iter()
+    .map(|(x, by)| Point { x: *x, y: middle + by })
+    .collect();
 }

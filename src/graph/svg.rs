@@ -56,7 +56,10 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn whole(&mut self, picture: &Picture) {
         let legend = self.overlay.map(|overlay| self.legend(overlay)).unwrap_or_default();
-        let width = legend.iter().map(|entry| entry.right() + layout::DETAIL.size).fold(picture.width, f64::max);
+        let width = legend
+            .iter()
+            .map(|entry| entry.right() + layout::DETAIL.size)
+            .fold(picture.width, f64::max);
         let height = picture.height + if legend.is_empty() { 0.0 } else { LEGEND_HEIGHT };
         let (w, h) = (Number(width.ceil()), Number(height.ceil()));
         self.line(&format!(
@@ -143,7 +146,11 @@ impl Writer<'_> {
             }
             What::Sign(index) => {
                 let edge = &self.graph.block(shape.block).edges[index];
-                let stroke = if edge.kind == EdgeKind::Catch { theme::CATCH } else { theme::EDGE };
+                let stroke = if edge.kind == EdgeKind::Catch {
+                    theme::CATCH
+                } else {
+                    theme::EDGE
+                };
                 self.line(&format!(
                     "<rect {} rx=\"9\" fill=\"#ffffff\" stroke=\"{stroke}\" stroke-dasharray=\"2 2\"/>",
                     place(rect)
@@ -165,7 +172,11 @@ impl Writer<'_> {
             _ => false,
         };
         let height: f64 = shape.lines.iter().map(|line| line.style.line_height()).sum();
-        let mut y = if holds_blocks { shape.rect.y + 7.0 } else { shape.rect.center().y - height / 2.0 };
+        let mut y = if holds_blocks {
+            shape.rect.y + 7.0
+        } else {
+            shape.rect.center().y - height / 2.0
+        };
         for line in &shape.lines {
             let at = Point {
                 x: shape.rect.center().x,
@@ -173,7 +184,11 @@ impl Writer<'_> {
                 y: y + line.style.line_height() * 0.5 + line.style.size * 0.36,
             };
             let weight = if line.style.bold { " font-weight=\"bold\"" } else { "" };
-            let ink = if line.role == Role::Detail { theme::FAINT } else { look.ink };
+            let ink = if line.role == Role::Detail {
+                theme::FAINT
+            } else {
+                look.ink
+            };
             self.text_at(&line.text, at, line.style.size, weight, ink, "middle");
             y += line.style.line_height();
         }
@@ -189,9 +204,15 @@ impl Writer<'_> {
             (None, EdgeKind::Catch) => (theme::CATCH, 1.3),
             (None, _) => (theme::EDGE, 1.3),
         };
-        let dash = if kind == EdgeKind::Catch { " stroke-dasharray=\"5 4\"" } else { "" };
+        let dash = if kind == EdgeKind::Catch {
+            " stroke-dasharray=\"5 4\""
+        } else {
+            ""
+        };
         let Some((path, tip, back)) = path(line) else { return };
-        self.line(&format!("<path d=\"{path}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"{width}\"{dash}/>"));
+        self.line(&format!(
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"{width}\"{dash}/>"
+        ));
         // Unit vector from the tip back along the line; the wings stand at right angles to it.
         let wing = |side: f64| Point {
             x: tip.x + back.x * ARROW + back.y * ARROW * 0.45 * side,
@@ -199,19 +220,27 @@ impl Writer<'_> {
         };
         let corners = [tip, wing(1.0), wing(-1.0)];
         let corners = corners.map(|corner| format!("{},{}", Number(corner.x), Number(corner.y)));
-        self.line(&format!("<polygon points=\"{}\" fill=\"{stroke}\"/>", corners.join(" ")));
+        self.line(&format!(
+            "<polygon points=\"{}\" fill=\"{stroke}\"/>",
+            corners.join(" ")
+        ));
     }
 
     fn label(&mut self, line: &Line) {
         let Some((rect, text)) = &line.label else { return };
         let kind = self.graph.block(line.block).edges[line.edge].kind;
-        let is_taken = self.overlay.is_none_or(|overlay| overlay.is_taken(line.block, line.edge));
+        let is_taken = self
+            .overlay
+            .is_none_or(|overlay| overlay.is_taken(line.block, line.edge));
         let ink = match kind {
             _ if !is_taken => theme::FAINT,
             EdgeKind::Catch => theme::CATCH,
             _ => "#1a202c",
         };
-        self.line(&format!("<rect {} rx=\"3\" fill=\"#ffffff\" fill-opacity=\"0.9\"/>", place(rect)));
+        self.line(&format!(
+            "<rect {} rx=\"3\" fill=\"#ffffff\" fill-opacity=\"0.9\"/>",
+            place(rect)
+        ));
         for (number, text) in text.iter().enumerate() {
             let at = Point {
                 x: rect.center().x,
@@ -343,7 +372,9 @@ fn paint(look: &Look) -> String {
         "" => String::new(),
         dash => format!(" stroke-dasharray=\"{dash}\""),
     };
-    let Look { fill, stroke, width, .. } = look;
+    let Look {
+        fill, stroke, width, ..
+    } = look;
     format!("fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{width}\"{dash}")
 }
 

@@ -48,7 +48,10 @@ impl Face {
 
     /// Returns how wide a letter is, for a size of 1.
     fn width(&self, letter: char) -> f64 {
-        let known = self.letters.map(letter).and_then(|glyph| self.widths.advance_width(glyph));
+        let known = self
+            .letters
+            .map(letter)
+            .and_then(|glyph| self.widths.advance_width(glyph));
         // What this font lacks comes from another; hardly any letter is wider than high.
         known.map_or(1.0, f64::from)
     }
@@ -161,9 +164,24 @@ mod tests {
         for (text, width, lines_max, expected) in [
             ("", 100.0, 3, &[""][..]),
             ("Check order", 100.0, 3, &["Check order"]),
-            ("Check the order of the customer", 90.0, 3, &["Check the", "order of the", "customer"]),
-            ("CheckTheOrderOfTheCustomer", 90.0, 3, &["CheckThe", "OrderOfThe", "Customer"]),
-            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 70.0, 3, &["aaaaaaaaaaa", "aaaaaaaaaaa", "aaaaaaaaaa"]),
+            (
+                "Check the order of the customer",
+                90.0,
+                3,
+                &["Check the", "order of the", "customer"],
+            ),
+            (
+                "CheckTheOrderOfTheCustomer",
+                90.0,
+                3,
+                &["CheckThe", "OrderOfThe", "Customer"],
+            ),
+            (
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                70.0,
+                3,
+                &["aaaaaaaaaaa", "aaaaaaaaaaa", "aaaaaaaaaa"],
+            ),
             ("one two three four five six", 40.0, 2, &["one", "two…"]),
         ] {
             let lines = ruler.wrap(text, STYLE, width, lines_max);

@@ -160,7 +160,10 @@ fn what(state: &State, source: &Value) -> String {
                 crate::asl::definition::MapMode::Distributed { .. } => "Distributed ",
                 crate::asl::definition::MapMode::Inline => "",
             };
-            match source.get("MaxConcurrency").or_else(|| source.get("MaxConcurrencyPath")) {
+            match source
+                .get("MaxConcurrency")
+                .or_else(|| source.get("MaxConcurrencyPath"))
+            {
                 Some(Value::String(path)) => format!("{mode}{kind}, at once: {}", expression(path)),
                 Some(number) if number.as_f64() != Some(0.0) => format!("{mode}{kind}, {number} at once"),
                 _ => format!("{mode}{kind}"),
@@ -196,13 +199,13 @@ mod tests {
             (json!({"Variable": "$.a", "NumericGreaterThanEquals": 3}), "$.a >= 3"),
             (json!({"Variable": "$.a", "StringEquals": "x"}), "$.a == \"x\""),
             (json!({"Variable": "$.a", "StringLessThanPath": "$.b"}), "$.a < $.b"),
-            (json!({"Variable": "$.a", "StringMatches": "log-*"}), "$.a matches \"log-*\""),
+            (
+                json!({"Variable": "$.a", "StringMatches": "log-*"}),
+                "$.a matches \"log-*\"",
+            ),
             (json!({"Variable": "$.a", "IsPresent": false}), "$.a is not present"),
             (json!({"Variable": "$.a", "BooleanEquals": true}), "$.a == true"),
-            (
-                json!({"Not": {"Variable": "$.a", "IsNull": true}}),
-                "not ($.a is null)",
-            ),
+            (json!({"Not": {"Variable": "$.a", "IsNull": true}}), "not ($.a is null)"),
             (
                 json!({"And": [
                     {"Variable": "$.a", "IsString": true},
@@ -231,7 +234,10 @@ mod tests {
     #[test]
     fn resources_are_shortened() {
         for (arn, said) in [
-            ("arn:aws:states:::lambda:invoke.waitForTaskToken", "lambda:invoke.waitForTaskToken"),
+            (
+                "arn:aws:states:::lambda:invoke.waitForTaskToken",
+                "lambda:invoke.waitForTaskToken",
+            ),
             ("arn:aws:lambda:us-east-1:123456789012:function:Pay:3", "Lambda Pay:3"),
             ("arn:aws:states:us-east-1:123456789012:activity:ask", "Activity ask"),
             ("${PayFunction}", "Task ${PayFunction}"),
