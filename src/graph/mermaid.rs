@@ -221,7 +221,7 @@ fn escape(text: &str) -> String {
         let after = text.get(at + c.len_utf8()..).and_then(|rest| rest.chars().next());
         // `1.` and `-` at the begin are lists, `_` beside a word's edge and `*` are emphasis, `$$` is a formula.
         let is_markdown = match c {
-            '.' | ')' => is_number && 0 < at,
+            '.' | ')' => is_number && 0 < at && after == Some(' '),
             '-' | '+' => at == 0,
             '_' => !before.is_alphanumeric() || !after.is_some_and(char::is_alphanumeric),
             '$' => before == '$' || after == Some('$'),
@@ -334,9 +334,9 @@ mod tests {
             flowchart TD
               start0((" "))
               end0(((" ")))
-              s0["<b>✓ A</b><br/>Task $#123;a#125;<br/>1#46;2 s, 3 attempts<br/>Flaky"]
-              s1["<b>⚠ B</b><br/>Task $#123;b#125;<br/>1#46;2 s<br/>E"]
-              s2(["<b>✗ C</b><br/>Fail: E2<br/>1#46;2 s<br/>E2"])
+              s0["<b>✓ A</b><br/>Task $#123;a#125;<br/>1.2 s, 3 attempts<br/>Flaky"]
+              s1["<b>⚠ B</b><br/>Task $#123;b#125;<br/>1.2 s<br/>E"]
+              s2(["<b>✗ C</b><br/>Fail: E2<br/>1.2 s<br/>E2"])
               s3["<b>D</b><br/>Pass"]
               start0 --> s0
               s0 --> s1
