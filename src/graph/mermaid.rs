@@ -354,7 +354,8 @@ mod tests {
               class s1 caught
               classDef notReached fill:#f3f4f6,stroke:#b8bec8,color:#6b7280,stroke-width:1px,stroke-dasharray:3 3
               class s3 notReached
-        "#]].assert_eq(&write(&graph, Some(&overlay)));
+        "#]]
+        .assert_eq(&write(&graph, Some(&overlay)));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 pub mod content;
 pub mod dot;
 #[cfg(feature = "runtime")]
+pub mod geometry;
+#[cfg(feature = "runtime")]
 pub mod layout;
 pub mod mermaid;
 pub mod model;

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use crate::graph::geometry::Point;
+use crate::graph::geometry::Rect;
 use crate::graph::layout::ARROW;
 use crate::graph::layout::LOOP_WIDTH;
 use crate::graph::layout::Line;
-use crate::graph::layout::Point;
-use crate::graph::layout::Rect;
 use crate::graph::layout::SLANT;
 use crate::graph::layout::Shape;
 use crate::graph::layout::What;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::graph::content::Role;
+use crate::graph::geometry::Point;
+use crate::graph::geometry::Rect;
 use crate::graph::layout;
 use crate::graph::layout::ARROW;
 use crate::graph::layout::DETAIL;
@@ -11,8 +13,6 @@ use crate::graph::layout::Frame;
 use crate::graph::layout::LABEL;
 use crate::graph::layout::Line;
 use crate::graph::layout::Picture;
-use crate::graph::layout::Point;
-use crate::graph::layout::Rect;
 use crate::graph::layout::SLANT;
 use crate::graph::layout::Shape;
 use crate::graph::layout::TooLarge;
