@@ -1,3 +1,4 @@
+//! What the loader accepts, refuses and says.
 
 use super::*;
 
