@@ -13,6 +13,7 @@
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `lint` | rules on top of what AWS refuses |
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
+//! | 4 | `explore` | finds inputs and answers of tasks that lead a machine astray |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
 //! | 5 | `worker` | carries out tasks: mappings, Lambda functions, the actions of this machine |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
@@ -38,6 +39,8 @@ pub mod api;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod engine;
+#[cfg(feature = "runtime")]
+pub mod explore;
 #[cfg(feature = "runtime")]
 pub mod items;
 #[cfg(feature = "runtime")]

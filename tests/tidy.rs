@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Lowest first. A room may name itself and the rooms before it.
 const FLOORS: &[&str] = &[
-    "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "suite", "store", "items", "worker", "engine",
+    "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "suite", "explore", "store", "items", "worker", "engine",
     "api", "cli",
 ];
 

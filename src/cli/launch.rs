@@ -73,7 +73,7 @@ impl Launch {
     /// Reads and compiles the definition; what is wrong with it is told.
     pub(crate) fn compile(&self) -> Result<(Source, Arc<Definition>), CliError> {
         let source = Source::read(&self.file)?;
-        match source.compile(substitutions(self)?, false) {
+        match source.compile(substitutions(self.values.as_deref(), &self.substitute)?, false) {
             Ok(definition) => Ok((source, Arc::new(definition))),
             Err((_, findings)) => {
                 error::tell(&findings);
@@ -213,8 +213,9 @@ fn fresh_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn substitutions(arguments: &Launch) -> Result<BTreeMap<String, String>, CliError> {
-    let mut values = match &arguments.values {
+/// Reads the values of placeholders: a file of them, and pairs `NAME=VALUE` that win over it.
+pub(crate) fn substitutions(file: Option<&Path>, pairs: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let mut values = match file {
         Some(path) => substitutions_from(&source::read_text(path)?).map_err(|finding| {
             let place = finding
                 .span
@@ -228,7 +229,7 @@ fn substitutions(arguments: &Launch) -> Result<BTreeMap<String, String>, CliErro
         })?,
         None => BTreeMap::new(),
     };
-    for pair in &arguments.substitute {
+    for pair in pairs {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(
                 CliError::usage(format!("`{pair}` does not name a value")).hint("write --substitute Name=value")

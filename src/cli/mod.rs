@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod error;
 mod excerpt;
+mod explore;
 mod graph;
 mod history;
 mod launch;
@@ -63,6 +64,7 @@ enum Command {
     Config(config::Command),
     Diff(diff::Arguments),
     Doctor(doctor::Arguments),
+    Explore(explore::Arguments),
     Graph(graph::Arguments),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Explore(arguments) => explore::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[clap(rename_all = "UPPER")]
-enum MachineType {
+pub(crate) enum MachineType {
     Express,
     Standard,
 }

@@ -93,6 +93,8 @@ impl Template {
 pub enum Sketch<'a> {
     /// A list of so many members.
     Array(Vec<Self>),
+    /// Nothing but what computes it.
+    Computed(Source<'a>),
     /// All of it.
     Known(&'a Value),
     /// An object with these members.
@@ -101,13 +103,26 @@ pub enum Sketch<'a> {
     Unknown,
 }
 
+/// What computes a value of a template.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// An intrinsic call.
+    Call(&'a Call),
+    /// A JSONata expression.
+    Expression(&'a Expression),
+    /// A JSONPath.
+    Path(&'a Path),
+}
+
 impl Node {
     fn sketch(&self) -> Sketch<'_> {
         match self {
             Self::Constant(value) => Sketch::Known(value),
             Self::Array(nodes) => Sketch::Array(nodes.iter().map(Self::sketch).collect()),
             Self::Object(nodes) => Sketch::Object(nodes.iter().map(|(key, node)| (&**key, node.sketch())).collect()),
-            Self::Path { .. } | Self::Call(_) | Self::Expression { .. } => Sketch::Unknown,
+            Self::Path { path, .. } => Sketch::Computed(Source::Path(path)),
+            Self::Call(call) => Sketch::Computed(Source::Call(call)),
+            Self::Expression { expression, .. } => Sketch::Computed(Source::Expression(expression)),
         }
     }
 

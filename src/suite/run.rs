@@ -14,6 +14,7 @@ use crate::model::history_event::HistoryEvent;
 use crate::model::history_event::HistoryEventKind;
 use crate::model::id::BlockId;
 use crate::model::id::StateId;
+use crate::model::payload::Payload;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
@@ -27,7 +28,7 @@ use crate::suite::file::Case;
 use crate::suite::mock::Answering;
 
 /// The virtual time at which every case starts: 2026-01-01T00:00:00Z.
-const START: Timestamp = Timestamp(1_767_225_600_000);
+pub const START: Timestamp = Timestamp(1_767_225_600_000);
 /// Events of one case, at most: a loop that does not end must not hang the test.
 const STEPS_MAX: u64 = 1_000_000;
 /// The seed of cases that name none.
@@ -101,7 +102,7 @@ pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Opti
     let seed = case.seed.or(seed).unwrap_or(SEED);
     let mut own = Answering::new(&case.mocks, seed);
     let mut record = Record::default();
-    let start = start(machine, case, seed);
+    let start = start(machine, case.input.clone(), seed);
     let (status, ended) = match config {
         Some(mut config) => drive(machine, start, &mut config, &mut record),
         None => drive(machine, start, &mut own, &mut record),
@@ -123,7 +124,8 @@ fn drive(machine: &Machine, start: Start, tasks: &mut dyn Tasks, record: &mut Re
     driver::run_observed(&machine.definition, start, START, tasks, STEPS_MAX, record)
 }
 
-fn start(machine: &Machine, case: &Case, seed: u64) -> Start {
+/// Returns the facts that a case starts with.
+pub fn start(machine: &Machine, input: Payload, seed: u64) -> Start {
     let (name, region) = (&machine.name, "us-east-1:123456789012");
     Start {
         execution_arn: Arc::from(format!("arn:aws:states:{region}:execution:{name}:test")),
@@ -131,7 +133,7 @@ fn start(machine: &Machine, case: &Case, seed: u64) -> Start {
         state_machine_arn: Arc::from(format!("arn:aws:states:{region}:stateMachine:{name}")),
         state_machine_name: Arc::from(&**name),
         role_arn: Arc::from("arn:aws:iam::123456789012:role/test"),
-        input: case.input.clone(),
+        input,
         seed,
         quotas: Quotas::Aws,
         token_key: TokenKey::from_seed(seed),

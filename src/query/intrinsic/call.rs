@@ -23,6 +23,17 @@ pub struct Call {
     node: Arc<Node>,
 }
 
+/// An argument of a call, as written.
+#[derive(Clone, Debug)]
+pub enum Given<'c> {
+    /// The name of another function, and what that is given.
+    Call(&'static str, Vec<Self>),
+    /// A value.
+    Constant(&'c Value),
+    /// A path.
+    Path(&'c Path),
+}
+
 impl Call {
     /// Compiles a call.
     pub fn parse(text: &str) -> Result<Self, CompileError> {
@@ -48,6 +59,11 @@ impl Call {
     /// The function's name.
     pub fn function(&self) -> &str {
         self.node.function.name()
+    }
+
+    /// What the function is given.
+    pub fn arguments(&self) -> Vec<Given<'_>> {
+        given(&self.node)
     }
 
     /// The names of workflow variables read, without `$`, in order of first appearance.
@@ -105,6 +121,18 @@ impl Call {
             self.text
         ))
     }
+}
+
+/// The parser bounds how deep calls nest.
+fn given(node: &Node) -> Vec<Given<'_>> {
+    let arguments = node.arguments.iter();
+    arguments
+        .map(|argument| match argument {
+            Expression::Constant(value, _) => Given::Constant(value),
+            Expression::Path(path) => Given::Path(path),
+            Expression::Call(inner) => Given::Call(inner.function.name(), given(inner)),
+        })
+        .collect()
 }
 
 fn collect_variables(node: &Node, names: &mut Vec<String>) {

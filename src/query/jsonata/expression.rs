@@ -97,6 +97,11 @@ impl Expression {
         &self.0.text
     }
 
+    /// The tree of the text between the delimiters.
+    pub fn tree(&self) -> &jlens_core::Node {
+        &self.0.lens.ast().root
+    }
+
     /// The names of workflow variables read, without `$`, in order of first appearance; `states` is not one.
     pub fn variables(&self) -> Vec<String> {
         self.0.variables.clone()

@@ -113,6 +113,11 @@ impl Lens {
         lens
     }
 
+    /// The expression as it was written.
+    pub(super) fn ast(&self) -> &jlens_core::Ast {
+        self.direct.ast()
+    }
+
     /// Compiles an expression with guards before those functions among `names` that need one.
     fn behind_guards(&self, source: &str, names: &[String]) -> Option<jlens_core::Expression> {
         let guards = functions::guards(names);

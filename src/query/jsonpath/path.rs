@@ -105,6 +105,19 @@ impl Deref for Found<'_> {
     }
 }
 
+/// What a step of a path selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selected<'p> {
+    /// Some or all elements of a list, or all members of an object.
+    Elements,
+    /// The element of an index; a negative one counts from the end.
+    Element(i64),
+    /// Something that only the value itself tells.
+    Found,
+    /// The member of a name.
+    Member(&'p str),
+}
+
 impl Path {
     /// Compiles a path or reports why it cannot be.
     pub fn parse(text: &str) -> Result<Self, CompileError> {
@@ -136,6 +149,16 @@ impl Path {
     /// True for `$`, `$$` or `$name` alone.
     pub fn is_root(&self) -> bool {
         self.steps.list.is_empty()
+    }
+
+    /// What the steps select, in order.
+    pub fn selected(&self) -> impl DoubleEndedIterator<Item = Selected<'_>> {
+        self.steps.list.iter().map(|step| match step {
+            Step::Name(name, _) => Selected::Member(name),
+            Step::Index(index) => Selected::Element(*index),
+            Step::Indexes(_) | Step::Slice(..) | Step::Wildcard | Step::Filter(_) => Selected::Elements,
+            Step::Names(..) | Step::Scan | Step::Function(_) => Selected::Found,
+        })
     }
 
     /// True when it yields one value; false when it yields a list.

@@ -1,0 +1,157 @@
+//! Makes a scenario small that shows a finding.
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::explore::scenario::Answer;
+use crate::explore::scenario::Scenario;
+use crate::model::id::StateId;
+
+/// Runs that one scenario is worth, at most.
+const RUNS_MAX: usize = 400;
+
+/// Takes away from a scenario what `still` does not need; names in `kept` stay.
+pub(super) fn minimize(scenario: Scenario, kept: &str, still: &mut dyn FnMut(&Scenario) -> bool) -> Scenario {
+    let mut small = Small {
+        scenario,
+        kept,
+        still,
+        n_left: RUNS_MAX,
+    };
+    small.answers();
+    small.values();
+    small.scenario
+}
+
+struct Small<'a> {
+    scenario: Scenario,
+    kept: &'a str,
+    still: &'a mut dyn FnMut(&Scenario) -> bool,
+    n_left: usize,
+}
+
+/// Where a value of a scenario is.
+#[derive(Clone, Copy)]
+enum Place {
+    Answer(StateId, usize),
+    Input,
+}
+
+impl Small<'_> {
+    /// Tries a change; keeps it if the finding stays.
+    fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
+        if self.n_left == 0 {
+            return false;
+        }
+        let mut changed = self.scenario.clone();
+        change(&mut changed);
+        if changed == self.scenario {
+            return false;
+        }
+        self.n_left -= 1;
+        let is_good = (self.still)(&changed);
+        if is_good {
+            self.scenario = changed;
+        }
+        is_good
+    }
+
+    fn answers(&mut self) {
+        let nothing = || Answer::Result(Value::Object(Map::new()));
+        let states: Vec<StateId> = self.scenario.answers.keys().copied().collect();
+        for state in states {
+            if self.attempt(|scenario| {
+                scenario.answers.insert(state, vec![nothing()]);
+            }) {
+                continue;
+            }
+            // One answer for all calls is shorter than a sequence.
+            for n in (0..self.count(state)).rev() {
+                if self.count(state) <= 1 {
+                    break;
+                }
+                self.attempt(|scenario| {
+                    if let Some(answers) = scenario.answers.get_mut(&state) {
+                        answers.remove(n);
+                    }
+                });
+            }
+            for n in 0..self.count(state) {
+                self.attempt(|scenario| {
+                    if let Some(answer) = scenario.answers.get_mut(&state).and_then(|answers| answers.get_mut(n)) {
+                        *answer = nothing();
+                    }
+                });
+            }
+        }
+    }
+
+    fn count(&self, state: StateId) -> usize {
+        self.scenario.answers.get(&state).map_or(0, Vec::len)
+    }
+
+    fn values(&mut self) {
+        let mut places = vec![Place::Input];
+        for (state, answers) in &self.scenario.answers {
+            places.extend((0..answers.len()).map(|n| Place::Answer(*state, n)));
+        }
+        for place in places {
+            self.value(place);
+        }
+    }
+
+    /// Takes away members and elements, the outermost first, the last first.
+    fn value(&mut self, place: Place) {
+        let mut open = vec![String::new()];
+        while let Some(pointer) = open.pop() {
+            let names: Vec<String> = match value_at(&self.scenario, place).and_then(|value| value.pointer(&pointer)) {
+                Some(Value::Object(members)) => members.keys().rev().cloned().collect(),
+                Some(Value::Array(elements)) => (0..elements.len()).rev().map(|n| n.to_string()).collect(),
+                _ => continue,
+            };
+            for name in names {
+                let is_kept = !name.chars().all(|c| c.is_ascii_digit()) && self.kept.contains(&name);
+                let gone = !is_kept
+                    && self.attempt(|scenario| {
+                        let value = value_at_mut(scenario, place).and_then(|value| value.pointer_mut(&pointer));
+                        match value {
+                            Some(Value::Object(members)) => {
+                                members.shift_remove(&name);
+                            }
+                            Some(Value::Array(elements)) => {
+                                if let Ok(n) = name.parse::<usize>()
+                                    && n < elements.len()
+                                {
+                                    elements.remove(n);
+                                }
+                            }
+                            _ => {}
+                        }
+                    });
+                if !gone {
+                    open.push(format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")));
+                }
+            }
+        }
+    }
+}
+
+fn value_at(scenario: &Scenario, place: Place) -> Option<&Value> {
+    match place {
+        Place::Input => Some(&scenario.input),
+        Place::Answer(state, n) => match scenario.answers.get(&state)?.get(n)? {
+            Answer::Result(value) => Some(value),
+            _ => None,
+        },
+    }
+}
+
+fn value_at_mut(scenario: &mut Scenario, place: Place) -> Option<&mut Value> {
+    match place {
+        Place::Input => Some(&mut scenario.input),
+        Place::Answer(state, n) => match scenario.answers.get_mut(&state)?.get_mut(n)? {
+            Answer::Result(value) => Some(value),
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,302 @@
+//! Changes scenarios, by chance that a seed repeats.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::asl::definition::StateKind;
+use crate::explore::condition::NO_GROUP;
+use crate::explore::run::OWN_ERRORS;
+use crate::explore::run::Subject;
+use crate::explore::run::Trace;
+use crate::explore::scenario::Answer;
+use crate::explore::scenario::Scenario;
+use crate::explore::scenario::make;
+use crate::explore::shape::Choice;
+use crate::explore::shape::Group;
+use crate::explore::shape::Shape;
+use crate::explore::shape::of_group;
+use crate::model::entropy::Entropy;
+use crate::model::id::StateId;
+
+/// An error that no definition names.
+const STRANGER: &str = "Explored.Error";
+/// Lengths of lists that are always worth trying.
+const LENGTHS: &[usize] = &[0, 1, 3];
+
+/// What there is to change.
+pub(super) struct Mutator<'s> {
+    subject: &'s Subject<'s>,
+    /// The errors worth trying at each task.
+    pub(super) errors: BTreeMap<StateId, Vec<String>>,
+    /// All groups of candidates.
+    pub(super) groups: Vec<Group>,
+}
+
+impl<'s> Mutator<'s> {
+    pub(super) fn new(subject: &'s Subject<'s>) -> Self {
+        let mut groups = BTreeSet::new();
+        subject.demand.input.groups(&mut groups);
+        subject
+            .demand
+            .results
+            .values()
+            .for_each(|shape| shape.groups(&mut groups));
+        groups.remove(&NO_GROUP);
+        Self {
+            subject,
+            errors: errors(subject),
+            groups: groups.into_iter().collect(),
+        }
+    }
+
+    /// Returns what follows systematically from a run: every task that it called fails in every way, every condition
+    /// holds, every list has every length.
+    pub(super) fn variants(&self, scenario: &Scenario, trace: &Trace) -> Vec<Scenario> {
+        let mut variants = Vec::new();
+        for state in trace.given.keys() {
+            let result = || Answer::Result(make(self.subject.demand.results.get(state)));
+            let before = scenario.answers.get(state).cloned().unwrap_or_default();
+            for name in self.errors.get(state).into_iter().flatten() {
+                let error = Answer::error(&self.subject.demand, *state, name);
+                let always = vec![error.clone()];
+                let once = vec![error.clone(), before.last().cloned().unwrap_or_else(result)];
+                let later = vec![before.first().cloned().unwrap_or_else(result), error];
+                let is_retried = !self.subject.state(*state).retriers.is_empty();
+                let is_repeated = 1 < trace.given.get(state).map_or(0, Vec::len);
+                let wanted = [(always, true), (once, is_retried), (later, is_repeated)];
+                for (answers, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+                    variants.push(with_answers(scenario, *state, answers));
+                }
+            }
+            if let StateKind::Task(task) = &self.subject.state(*state).kind
+                && (task.timeout_seconds.is_some() || task.heartbeat_seconds.is_some())
+            {
+                variants.push(with_answers(scenario, *state, vec![Answer::Never]));
+            }
+            // Loops that wait for another answer.
+            let Some(shape) = self.subject.demand.results.get(state) else {
+                continue;
+            };
+            let mut groups = BTreeSet::new();
+            shape.groups(&mut groups);
+            for group in groups.into_iter().filter(|group| *group != NO_GROUP) {
+                let before = make(Some(shape));
+                let mut answer = before.clone();
+                shape.patch(&mut answer, &mut of_group(group));
+                if answer != before {
+                    let first = Answer::Result(before);
+                    let other = Answer::Result(answer);
+                    variants.push(with_answers(scenario, *state, vec![other.clone(), first.clone()]));
+                    variants.push(with_answers(scenario, *state, vec![first, other]));
+                }
+            }
+        }
+        for group in &self.groups {
+            variants.push(self.with_group(scenario, *group));
+        }
+        for length in LENGTHS {
+            let mut variant = scenario.clone();
+            self.change_data(&mut variant, &mut |shape| {
+                shape.lengths().is_some().then_some(Choice::Length(*length))
+            });
+            variants.push(variant);
+        }
+        variants.retain(|variant| variant != scenario);
+        variants
+    }
+
+    /// Changes the data so that it fulfils an alternative of a condition.
+    pub(super) fn with_group(&self, scenario: &Scenario, group: Group) -> Scenario {
+        let mut changed = scenario.clone();
+        self.change_data(&mut changed, &mut of_group(group));
+        changed
+    }
+
+    /// Changes the input and all results.
+    fn change_data(&self, scenario: &mut Scenario, choose: &mut dyn FnMut(&Shape) -> Option<Choice>) {
+        self.subject.demand.input.patch(&mut scenario.input, choose);
+        for (state, shape) in &self.subject.demand.results {
+            match scenario.answers.get_mut(state) {
+                Some(answers) => {
+                    for answer in answers {
+                        if let Answer::Result(value) = answer {
+                            shape.patch(value, choose);
+                        }
+                    }
+                }
+                None => {
+                    let before = make(Some(shape));
+                    let mut value = before.clone();
+                    shape.patch(&mut value, choose);
+                    if value != before {
+                        scenario.answers.insert(*state, vec![Answer::Result(value)]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes a scenario somewhere.
+    pub(super) fn mutate(&self, scenario: &Scenario, trace_states: &[StateId], entropy: &mut Entropy) -> Scenario {
+        let mut changed = scenario.clone();
+        for _ in 0..=draw(entropy, 3) {
+            match draw(entropy, 8) {
+                0..=2 if !self.groups.is_empty() => {
+                    let group = self.groups[draw(entropy, self.groups.len())];
+                    changed = self.with_group(&changed, group);
+                }
+                3..=4 if !trace_states.is_empty() => {
+                    let state = trace_states[draw(entropy, trace_states.len())];
+                    self.change_answers(&mut changed, state, entropy);
+                }
+                _ => {
+                    let rarity = 1 + draw(entropy, 6);
+                    self.change_data(&mut changed, &mut |shape| one_of(shape, rarity, entropy));
+                }
+            }
+        }
+        changed
+    }
+
+    fn change_answers(&self, scenario: &mut Scenario, state: StateId, entropy: &mut Entropy) {
+        let names = self.errors.get(&state).map(Vec::as_slice).unwrap_or_default();
+        let mut answers = scenario.answers.get(&state).cloned().unwrap_or_default();
+        let result = Answer::Result(make(self.subject.demand.results.get(&state)));
+        let new = match names {
+            [] => result.clone(),
+            names => match draw(entropy, 3) {
+                0 => result.clone(),
+                _ => Answer::error(&self.subject.demand, state, &names[draw(entropy, names.len())]),
+            },
+        };
+        match draw(entropy, 4) {
+            0 => answers = vec![new],
+            1 => {
+                answers.insert(0, new);
+                if answers.len() == 1 {
+                    answers.push(result);
+                }
+            }
+            2 => answers.push(new),
+            _ => {
+                let n = 1 + draw(entropy, 4);
+                answers = vec![new; n];
+                answers.push(result);
+            }
+        }
+        answers.truncate(12);
+        scenario.answers.insert(state, answers);
+    }
+
+    /// Changes the data of a scenario more boldly than a definition would have it: other types, absent members.
+    pub(super) fn go_wild(&self, scenario: &Scenario, entropy: &mut Entropy) -> Scenario {
+        let mut changed = scenario.clone();
+        changed.is_wild = true;
+        let rarity = 1 + draw(entropy, 8);
+        self.change_data(&mut changed, &mut |shape| {
+            if draw(entropy, rarity) != 0 {
+                return None;
+            }
+            match draw(entropy, 12) {
+                0 => Some(Choice::Value(json!("text"))),
+                1 => Some(Choice::Value(json!(1))),
+                2 => Some(Choice::Value(json!([]))),
+                3 => Some(Choice::Value(json!([1]))),
+                4 => Some(Choice::Value(json!({}))),
+                5 => Some(Choice::Value(json!(true))),
+                6 => Some(Choice::Value(json!(["text"]))),
+                7 => Some(Choice::Value(json!("2026-01-02T00:00:00Z"))),
+                8 => Some(Choice::Value(json!([{}]))),
+                9 => Some(Choice::Value(json!("{}"))),
+                10 => Some(Choice::Absent),
+                _ => one_of(shape, 1, entropy),
+            }
+        });
+        changed
+    }
+}
+
+fn with_answers(scenario: &Scenario, state: StateId, answers: Vec<Answer>) -> Scenario {
+    let mut variant = scenario.clone();
+    variant.answers.insert(state, answers);
+    variant
+}
+
+/// Chooses one of the values worth trying at one place of `rarity`.
+fn one_of(shape: &Shape, rarity: usize, entropy: &mut Entropy) -> Option<Choice> {
+    if let Some(lengths) = shape.lengths() {
+        if draw(entropy, rarity) != 0 {
+            return None;
+        }
+        let at = draw(entropy, LENGTHS.len() + lengths.len());
+        let length = LENGTHS.get(at).copied();
+        return Some(Choice::Length(length.unwrap_or_else(|| lengths[at - LENGTHS.len()].0)));
+    }
+    let candidates = shape.candidates();
+    if candidates.is_empty() || draw(entropy, rarity) != 0 {
+        return None;
+    }
+    let chosen = candidates[draw(entropy, candidates.len())].value.clone();
+    Some(chosen.map_or(Choice::Absent, Choice::Value))
+}
+
+/// Draws a number below `n`; 0 if there is none.
+pub(super) fn draw(entropy: &mut Entropy, n: usize) -> usize {
+    match u64::try_from(n) {
+        Ok(n @ 1..) => usize::try_from(entropy.next_u64() % n).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Returns the errors that are worth trying at each task: those that it or what is around it names, those of all
+/// tasks, and one that nobody names.
+fn errors(subject: &Subject<'_>) -> BTreeMap<StateId, Vec<String>> {
+    let definition = &subject.machine.definition;
+    let mut errors = BTreeMap::new();
+    for (number, state) in definition.states.iter().enumerate() {
+        let id = StateId(u32::try_from(number).unwrap_or(u32::MAX));
+        if !matches!(state.kind, StateKind::Task(_)) {
+            continue;
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut add = |name: &str| {
+            // What the definition itself raises is not made up.
+            let is_reserved = OWN_ERRORS.contains(&name) || matches!(name, "States.ALL" | "States.HeartbeatTimeout");
+            if !is_reserved && !name.is_empty() && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        };
+        let mut around = Some(state);
+        while let Some(state) = around {
+            state
+                .retriers
+                .iter()
+                .flat_map(|retrier| &retrier.error_equals)
+                .for_each(|name| add(name));
+            state
+                .catchers
+                .iter()
+                .flat_map(|catcher| &catcher.error_equals)
+                .for_each(|name| add(name));
+            around = definition
+                .block(state.block)
+                .parent
+                .map(|parent| definition.state(parent));
+        }
+        if let Some(shape) = subject.demand.errors.get(&id) {
+            for candidate in shape.member("Error").candidates() {
+                if let Some(Value::String(name)) = &candidate.value {
+                    add(name);
+                }
+            }
+        }
+        ["States.TaskFailed", "States.Timeout", STRANGER]
+            .into_iter()
+            .for_each(&mut add);
+        errors.insert(id, names);
+    }
+    errors
+}
