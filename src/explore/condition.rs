@@ -7,7 +7,7 @@ use crate::asl::definition::Comparison;
 use crate::asl::definition::Operand;
 use crate::asl::definition::Order;
 use crate::asl::definition::StringPattern;
-use crate::explore::shape::Candidate;
+use crate::explore::shape::Choice;
 use crate::explore::shape::Group;
 use crate::explore::shape::Kinds;
 use crate::explore::shape::Shape;
@@ -58,7 +58,7 @@ pub(super) fn of_comparison(comparison: &Comparison, is_wanted: bool, group: Gro
     };
     let (fit, misfit) = if is_wanted { (fit, misfit) } else { (misfit, fit) };
     let mut shape = Shape::of(kinds);
-    shape.merge(&pair(Some(fit), Some(misfit), group));
+    shape.merge(&pair(fit, misfit, group));
     shape
 }
 
@@ -70,10 +70,7 @@ pub(super) fn of_operand(comparison: &Comparison, group: Group) -> Shape {
         Comparison::Timestamp(..) => json!(format!("2026-01-{MIDDLE:02}T00:00:00Z")),
         _ => json!(true),
     };
-    Shape::worth([Candidate {
-        value: Some(middle),
-        group,
-    }])
+    Shape::worth([(Choice::Value(middle), group)])
 }
 
 /// What the other side of a comparison of two places is.
@@ -87,13 +84,9 @@ fn of_test(is: Value, is_not: Value, wanted: bool) -> (Kinds, Value, Value) {
 /// Returns the choice between something and nothing.
 pub(super) fn of_presence(is_wanted: bool, group: Group) -> Shape {
     // What stands there, if it does, is another condition's affair.
-    if is_wanted {
-        Shape::worth([Candidate {
-            value: None,
-            group: NO_GROUP,
-        }])
-    } else {
-        Shape::worth([Candidate { value: None, group }])
+    match is_wanted {
+        true => Shape::worth([(Choice::Present, group), (Choice::Absent, NO_GROUP)]),
+        false => Shape::worth([(Choice::Absent, group)]),
     }
 }
 
@@ -113,7 +106,7 @@ pub(super) fn of_value(order: Order, value: &Value, is_wanted: bool, group: Grou
     };
     let (fit, misfit) = if is_wanted { (fit, misfit) } else { (misfit, fit) };
     let mut shape = Shape::of(kinds);
-    shape.merge(&pair(Some(fit), Some(misfit), group));
+    shape.merge(&pair(fit, misfit, group));
     shape
 }
 
@@ -125,14 +118,8 @@ pub(super) fn of_length(order: Order, length: f64, is_wanted: bool, group: Group
     Shape::long(vec![(length(fit), group), (length(misfit), NO_GROUP)])
 }
 
-fn pair(fit: Option<Value>, misfit: Option<Value>, group: Group) -> Shape {
-    Shape::worth([
-        Candidate { value: fit, group },
-        Candidate {
-            value: misfit,
-            group: NO_GROUP,
-        },
-    ])
+fn pair(fit: Value, misfit: Value, group: Group) -> Shape {
+    Shape::worth([(Choice::Value(fit), group), (Choice::Value(misfit), NO_GROUP)])
 }
 
 /// Returns how far from a value a fitting and a misfitting one lie.

@@ -24,7 +24,7 @@ use crate::explore::condition;
 use crate::explore::condition::NO_GROUP;
 use crate::explore::expression;
 use crate::explore::expression::Needs;
-use crate::explore::shape::Candidate;
+use crate::explore::shape::Choice as Worth;
 use crate::explore::shape::Group;
 use crate::explore::shape::Kinds;
 use crate::explore::shape::Shape;
@@ -44,6 +44,8 @@ const PASSES_MAX: usize = 24;
 /// Groups of one Choice rule, and rules of one state that have their own.
 const ALTERNATIVES: u32 = 16;
 const RULES: u32 = 64;
+/// The number of the rule that is none: `Default`.
+const NO_RULE: usize = 63;
 
 /// What a definition needs of the values that come from outside.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +88,7 @@ pub(super) fn of_definition(definition: &Definition) -> Demand {
 
 /// Returns the first group of a Choice rule.
 pub(super) fn group_of(state: StateId, rule: usize) -> Group {
-    let rule = u32::try_from(rule).unwrap_or(RULES).min(RULES - 1);
+    let rule = u32::try_from(rule).unwrap_or(0) % RULES;
     state
         .0
         .wrapping_mul(RULES)
@@ -155,6 +157,7 @@ impl Reader<'_> {
             ResultPath::At(path) => {
                 let (selected, rest) = split(path, placed);
                 raw.merge(&rest);
+                raw.merge(&Shape::of(Kinds::OBJECT));
                 selected
             }
         };
@@ -232,6 +235,8 @@ impl Reader<'_> {
                 for (number, rule) in choice.rules.iter().enumerate() {
                     let mut group = group_of(id, number);
                     self.condition(map_block, bases, &rule.condition, true, &mut group);
+                    // One group lets no rule hold.
+                    self.no_condition(map_block, bases, &rule.condition, false, group_of(id, NO_RULE));
                 }
             }
             StateKind::Fail(fail) => {
@@ -282,7 +287,13 @@ impl Reader<'_> {
             if let Some(template) = &batcher.batch_input {
                 self.template(here, bases, template, &item.member("BatchInput"));
             }
-            item = item.member("Items").elements();
+            let items = item.member("Items");
+            // In JSONata a list may be read like its elements.
+            item = if items.elements().is_empty() {
+                items
+            } else {
+                items.elements()
+            };
         }
         match &map.item_selector {
             Some(template) => self.template(here, bases, template, &item),
@@ -327,6 +338,7 @@ impl Reader<'_> {
                         let (placed, rest) = split(path, wanted);
                         error.merge(&placed);
                         raw.merge(&rest);
+                        raw.merge(&Shape::of(Kinds::OBJECT));
                     }
                 }
             }
@@ -392,6 +404,40 @@ impl Reader<'_> {
             }
             Condition::Expression(expression) => {
                 let needs = expression::of_condition(expression.tree(), *group);
+                self.learn(map, bases, &needs);
+            }
+            Condition::Literal(_) => {}
+        }
+    }
+
+    /// Notes what keeps a condition from holding, all in one group.
+    fn no_condition(
+        &mut self,
+        map: Option<BlockId>,
+        bases: &mut Bases,
+        condition: &Condition,
+        is_wanted: bool,
+        group: Group,
+    ) {
+        match condition {
+            // One part that does not hold is enough.
+            Condition::And(all) if !is_wanted => {
+                if let Some(first) = all.first() {
+                    self.no_condition(map, bases, first, is_wanted, group);
+                }
+            }
+            Condition::And(all) | Condition::Or(all) => {
+                for part in all {
+                    self.no_condition(map, bases, part, is_wanted, group);
+                }
+            }
+            Condition::Not(part) => self.no_condition(map, bases, part, !is_wanted, group),
+            Condition::Compare { .. } => self.condition(map, bases, condition, is_wanted, &mut { group }),
+            Condition::Expression(expression) => {
+                let needs = match is_wanted {
+                    true => expression::of_condition(expression.tree(), group),
+                    false => expression::of_no_condition(expression.tree(), group),
+                };
                 self.learn(map, bases, &needs);
             }
             Condition::Literal(_) => {}
@@ -465,7 +511,7 @@ impl Reader<'_> {
 
     fn call(&mut self, map: Option<BlockId>, bases: &mut Bases, name: &str, given: &[Given<'_>], shape: &Shape) {
         for (number, argument) in given.iter().enumerate() {
-            let wanted = of_argument(name, number, shape);
+            let wanted = of_argument(name, given, number, shape);
             match argument {
                 Given::Call(name, given) => self.call(map, bases, name, given, &wanted),
                 Given::Constant(_) => {}
@@ -540,26 +586,41 @@ fn split(path: &Path, whole: Shape) -> (Shape, Shape) {
     for name in &names {
         at = at.member(name);
     }
-    (at, whole.without(&names))
+    let mut rest = whole.without(&names);
+    rest.hold_objects(&names);
+    (at, rest)
 }
 
 /// Returns what an intrinsic function needs of an argument.
-fn of_argument(function: &str, number: usize, result: &Shape) -> Shape {
-    let of = |value: Value| {
-        Shape::worth([Candidate {
-            value: Some(value),
-            group: NO_GROUP,
-        }])
+fn of_argument(function: &str, given: &[Given<'_>], number: usize, result: &Shape) -> Shape {
+    let second = match given.get(1) {
+        Some(Given::Constant(value)) => Some(*value),
+        _ => None,
     };
+    let of = |value: Value| Shape::worth([(Worth::Value(value), NO_GROUP)]);
     match (function, number) {
         ("States.Array", _) => result.elements(),
         ("States.ArrayPartition", 0) => Shape::list(result.elements().elements()),
         ("States.ArrayContains" | "States.ArrayLength", 0) => Shape::of(Kinds::ARRAY),
-        ("States.ArrayGetItem", 0) => Shape::list(result.clone()),
+        ("States.ArrayGetItem", 0) => {
+            let index = second
+                .and_then(Value::as_u64)
+                .and_then(|index| usize::try_from(index).ok());
+            Shape::list(result.clone()).at_least(index.unwrap_or(0).saturating_add(1))
+        }
         ("States.ArrayGetItem", 1) => of(json!(0)),
         ("States.ArrayUnique", 0) => Shape::list(result.elements()),
         ("States.Base64Decode", 0) => of(json!("dGV4dA==")),
-        ("States.Base64Encode" | "States.Hash" | "States.StringSplit", 0) => Shape::of(Kinds::STRING),
+        // A text of which all parts are there.
+        ("States.StringSplit", 0) => {
+            let between = second
+                .and_then(Value::as_str)
+                .and_then(|text| text.chars().next())
+                .unwrap_or(',');
+            of(json!(vec!["text"; result.length().max(1)].join(&between.to_string())))
+        }
+        ("States.Base64Encode" | "States.Hash", 0) => Shape::of(Kinds::STRING),
+        ("States.Format", 0) => of(json!(vec!["{}"; given.len() - 1].join(" "))),
         ("States.Hash", 1) => of(json!("SHA-256")),
         ("States.StringSplit", 1) => of(json!(",")),
         ("States.JsonMerge", 0 | 1) => {
@@ -567,7 +628,11 @@ fn of_argument(function: &str, number: usize, result: &Shape) -> Shape {
             object.merge(result);
             object
         }
-        ("States.JsonToString", 0) => result.parsed(),
+        // A condition on the text is one on what becomes it.
+        ("States.JsonToString", 0) => match result.parsed() {
+            parsed if parsed.is_empty() => result.clone(),
+            parsed => parsed,
+        },
         ("States.StringToJson", 0) => Shape::json(result.clone()),
         ("States.MathRandom", 1) => of(json!(10)),
         ("States.MathAdd" | "States.MathRandom" | "States.ArrayRange" | "States.ArrayPartition", _) => {

@@ -45,9 +45,19 @@ pub(super) fn of_condition(root: &Node, group: Group) -> Needs {
     reader.needs
 }
 
+/// Returns what an expression needs not to be true; all of it belongs to `group`.
+pub(super) fn of_no_condition(root: &Node, group: Group) -> Needs {
+    let mut reader = Reader::new(group);
+    reader.has_alternatives = false;
+    reader.condition(root, false);
+    reader.needs
+}
+
 struct Reader<'n> {
     needs: Needs,
     group: Group,
+    /// Each alternative has a group of its own.
+    has_alternatives: bool,
     locals: Vec<(&'n str, Local<'n>)>,
     /// What is needed of the values that names are read from, innermost last.
     contexts: Vec<Shape>,
@@ -67,6 +77,7 @@ impl<'n> Reader<'n> {
         Self {
             needs: Needs::default(),
             group,
+            has_alternatives: true,
             locals: Vec::new(),
             contexts: Vec::new(),
             n_followed: 0,
@@ -292,7 +303,9 @@ impl<'n> Reader<'n> {
                 }
                 (BinaryOp::Or, true) | (BinaryOp::And, false) => {
                     self.condition(lhs, is_wanted);
-                    self.group = next(self.group);
+                    if self.has_alternatives {
+                        self.group = next(self.group);
+                    }
                     self.condition(rhs, is_wanted);
                 }
                 _ => self.comparison(*op, lhs, rhs, is_wanted),
@@ -314,7 +327,10 @@ impl<'n> Reader<'n> {
                     self.want(arg, of_presence(is_wanted, self.group));
                 }
                 (NodeKind::Variable { name }, [text, part]) if name == "contains" => {
-                    let fit = literal(part).unwrap_or_else(|| json!("text"));
+                    let fit = match &part.kind {
+                        NodeKind::Regex { pattern, .. } => json!(begin_of(pattern)),
+                        _ => literal(part).unwrap_or_else(|| json!("text")),
+                    };
                     self.want(text, of_value(Order::Equals, &fit, is_wanted, self.group));
                 }
                 _ => self.want(node, of_value(Order::Equals, &json!(true), is_wanted, self.group)),
@@ -527,6 +543,13 @@ fn literal(node: &Node) -> Option<Value> {
         NodeKind::Negate { expr } => literal(expr)?.as_f64().map(|number| json!(-number)),
         _ => None,
     }
+}
+
+/// Returns what a pattern begins with: often that is all it asks for.
+fn begin_of(pattern: &str) -> String {
+    let text = pattern.trim_start_matches('^');
+    let end = text.find(|c: char| !c.is_alphanumeric() && !matches!(c, ' ' | '-' | '_' | '/' | ':'));
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 fn mirrored(order: Order) -> Order {

@@ -24,6 +24,8 @@ pub enum Kind {
     RollbackFails,
     /// A state was not reached.
     NotReached,
+    /// The same states follow one another with the same data as long as tasks answer so.
+    OpenLoop,
     /// A run is long, with other data each time round.
     NotEnded,
     /// A state's own fields fail for some data.
@@ -34,13 +36,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RuntimeError,
         Self::UnboundedLoop,
         Self::DataLimit,
         Self::NoRollback,
         Self::RollbackFails,
         Self::NotReached,
+        Self::OpenLoop,
         Self::NotEnded,
         Self::DataDependent,
         Self::Uncaught,
@@ -51,6 +54,7 @@ impl Kind {
         match self {
             Self::RuntimeError => "runtime-error",
             Self::UnboundedLoop => "unbounded-loop",
+            Self::OpenLoop => "open-loop",
             Self::DataLimit => "data-limit",
             Self::NoRollback => "no-rollback",
             Self::RollbackFails => "rollback-fails",
@@ -70,7 +74,7 @@ impl Kind {
             | Self::NoRollback
             | Self::RollbackFails
             | Self::NotReached => Level::Warning,
-            Self::NotEnded | Self::DataDependent | Self::Uncaught => Level::Information,
+            Self::OpenLoop | Self::NotEnded | Self::DataDependent | Self::Uncaught => Level::Information,
         }
     }
 }
@@ -142,10 +146,10 @@ pub(super) fn observe(subject: &Subject<'_>, effects: &Effects, trace: &Trace) -
     let has_changed = |(state, answers): (&StateId, &Vec<Answer>)| {
         effects.changing.contains(state) && answers.iter().any(|answer| matches!(answer, Answer::Result(_)))
     };
-    if !effects.undoing.is_empty() && !was_undone && trace.given.iter().any(has_changed) {
-        let fault = trace.faults.last().map(|fault| fault.state);
+    // What fails for want of data would have to be mended first.
+    if !effects.undoing.is_empty() && trace.faults.is_empty() && !was_undone && trace.given.iter().any(has_changed) {
         let last = trace.visits.last().map(|visit| visit.state);
-        if let Some(state) = failed.or(fault).or(last) {
+        if let Some(state) = failed.or(last) {
             keys.push(key(Kind::NoRollback, state, ""));
         }
     }

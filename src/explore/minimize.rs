@@ -102,6 +102,7 @@ impl Small<'_> {
 
     /// Takes away members and elements, the outermost first, the last first.
     fn value(&mut self, place: Place) {
+        let keeps_one = !self.kept.is_empty();
         let mut open = vec![String::new()];
         while let Some(pointer) = open.pop() {
             let names: Vec<String> = match value_at(&self.scenario, place).and_then(|value| value.pointer(&pointer)) {
@@ -118,6 +119,8 @@ impl Small<'_> {
                             Some(Value::Object(members)) => {
                                 members.shift_remove(&name);
                             }
+                            // Where data fail, an empty list would be a reason of its own.
+                            Some(Value::Array(elements)) if keeps_one && elements.len() == 1 => {}
                             Some(Value::Array(elements)) => {
                                 if let Ok(n) = name.parse::<usize>()
                                     && n < elements.len()

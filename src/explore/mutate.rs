@@ -22,9 +22,9 @@ use crate::model::entropy::Entropy;
 use crate::model::id::StateId;
 
 /// An error that no definition names.
-const STRANGER: &str = "Explored.Error";
+pub(super) const STRANGER: &str = "Explored.Error";
 /// Lengths of lists that are always worth trying.
-const LENGTHS: &[usize] = &[0, 1, 3];
+const LENGTHS: &[usize] = &[0, 1, 2, 3];
 
 /// What there is to change.
 pub(super) struct Mutator<'s> {
@@ -191,6 +191,33 @@ impl<'s> Mutator<'s> {
         scenario.answers.insert(state, answers);
     }
 
+    /// Returns what may get past an error that data cause: everything there and as it is most expected, each length of
+    /// lists, each condition fulfilled.
+    pub(super) fn repairs(&self, scenario: &Scenario) -> Vec<Scenario> {
+        let mut plain = scenario.clone();
+        plain.input = make(Some(&self.subject.demand.input));
+        for (state, answers) in &mut plain.answers {
+            for answer in answers {
+                if let Answer::Result(value) = answer {
+                    *value = make(self.subject.demand.results.get(state));
+                }
+            }
+        }
+        let mut repairs = Vec::new();
+        for begin in [scenario, &plain] {
+            for length in LENGTHS {
+                let mut variant = begin.clone();
+                self.change_data(&mut variant, &mut |shape| {
+                    shape.lengths().is_some().then_some(Choice::Length(*length))
+                });
+                repairs.push(variant);
+            }
+            repairs.extend(self.groups.iter().map(|group| self.with_group(begin, *group)));
+        }
+        repairs.push(plain);
+        repairs
+    }
+
     /// Changes the data of a scenario more boldly than a definition would have it: other types, absent members.
     pub(super) fn go_wild(&self, scenario: &Scenario, entropy: &mut Entropy) -> Scenario {
         let mut changed = scenario.clone();
@@ -200,7 +227,7 @@ impl<'s> Mutator<'s> {
             if draw(entropy, rarity) != 0 {
                 return None;
             }
-            match draw(entropy, 12) {
+            match draw(entropy, 24) {
                 0 => Some(Choice::Value(json!("text"))),
                 1 => Some(Choice::Value(json!(1))),
                 2 => Some(Choice::Value(json!([]))),
@@ -235,12 +262,18 @@ fn one_of(shape: &Shape, rarity: usize, entropy: &mut Entropy) -> Option<Choice>
         let length = LENGTHS.get(at).copied();
         return Some(Choice::Length(length.unwrap_or_else(|| lengths[at - LENGTHS.len()].0)));
     }
-    let candidates = shape.candidates();
-    if candidates.is_empty() || draw(entropy, rarity) != 0 {
+    let (candidates, usual) = (shape.candidates(), shape.usual());
+    let n_all = candidates.len() + usual.len();
+    if n_all == 0 || draw(entropy, rarity) != 0 {
         return None;
     }
-    let chosen = candidates[draw(entropy, candidates.len())].value.clone();
-    Some(chosen.map_or(Choice::Absent, Choice::Value))
+    let at = draw(entropy, n_all);
+    match candidates.get(at) {
+        Some(candidate) => Some(candidate.choice.clone()),
+        None => serde_json::from_str(usual[at - candidates.len()])
+            .ok()
+            .map(Choice::Value),
+    }
 }
 
 /// Draws a number below `n`; 0 if there is none.
@@ -288,7 +321,7 @@ fn errors(subject: &Subject<'_>) -> BTreeMap<StateId, Vec<String>> {
         }
         if let Some(shape) = subject.demand.errors.get(&id) {
             for candidate in shape.member("Error").candidates() {
-                if let Some(Value::String(name)) = &candidate.value {
+                if let Choice::Value(Value::String(name)) = &candidate.choice {
                     add(name);
                 }
             }

@@ -10,6 +10,7 @@ use crate::explore::finding::Key;
 pub use crate::explore::finding::Kind;
 pub use crate::explore::finding::Level;
 use crate::explore::minimize::minimize;
+use crate::explore::mutate::STRANGER;
 pub use crate::explore::reproduce::Reproduction;
 pub use crate::explore::reproduce::flow;
 use crate::explore::run::STEPS_OF_A_LOOP;
@@ -163,11 +164,12 @@ fn finding(search: &Search<'_>, key: &Key, scenario: &Scenario, errors: &[String
     let way = way_to(&first, key);
     let small = minimize(scenario, kept, &mut |scenario| {
         let trace = run(subject, scenario);
-        search.shows(&trace, &shown_as) && (!is_fault || way_to(&trace, key) == way)
+        let is_same_end = trace.error().map(|error| &error.name) == first.error().map(|error| &error.name);
+        search.shows(&trace, &shown_as) && is_same_end && (!is_fault || way_to(&trace, key) == way)
     });
     let trace = run(subject, &small);
     let whole = match key.kind {
-        Kind::UnboundedLoop | Kind::NotEnded => run_for(subject, &small, STEPS_OF_A_LOOP),
+        Kind::UnboundedLoop | Kind::OpenLoop | Kind::NotEnded => run_for(subject, &small, STEPS_OF_A_LOOP),
         _ => run(subject, &small),
     };
     let (message, explanation) = words(search, key, errors, &trace, &whole);
@@ -204,7 +206,7 @@ fn words(search: &Search<'_>, key: &Key, errors: &[String], trace: &Trace, whole
             format!("`{state}` fails with {}: {}", key.error, key.detail.trim_end_matches('.')),
             "other data get past it".to_owned(),
         ),
-        Kind::UnboundedLoop => {
+        Kind::UnboundedLoop | Kind::OpenLoop => {
             let round = round(&trace.visits).unwrap_or_default();
             let has_task = round.iter().any(|visit| matches!(subject.state(visit.state).kind, StateKind::Task(_)));
             let first = round.iter().map(|visit| visit.state).min();
@@ -250,7 +252,10 @@ fn words(search: &Search<'_>, key: &Key, errors: &[String], trace: &Trace, whole
             "it has no Retry and no Catch. That it undoes something is guessed from its name".to_owned(),
         ),
         Kind::Uncaught => (
-            format!("nothing catches {} of `{state}`", errors.join(", ")),
+            match errors.iter().any(|error| error == STRANGER) {
+                true => format!("nothing catches all errors of `{state}`"),
+                false => format!("nothing catches {} of `{state}`", errors.join(", ")),
+            },
             "the execution ends there".to_owned(),
         ),
         Kind::NotReached => (String::new(), String::new()),

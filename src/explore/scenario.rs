@@ -87,6 +87,11 @@ impl<'s> Answering<'s> {
         }
     }
 
+    fn fails(&mut self, state: StateId, name: &str) {
+        self.failed_last.retain(|(other, _)| *other != state);
+        self.failed_last.push((state, name.to_owned()));
+    }
+
     fn next(&self, state: StateId, n_calls: usize) -> Answer {
         let answers = self.scenario.answers.get(&state);
         match answers.and_then(|answers| answers.get(n_calls).or(answers.last())) {
@@ -116,14 +121,16 @@ impl Tasks for Answering<'_> {
             reports.push(at_once(EventKind::TaskSubmitted { task: id, output }));
         }
         let kind = match answer {
-            Answer::Never => return reports,
+            Answer::Never => {
+                self.fails(task.state, "States.Timeout");
+                return reports;
+            }
             Answer::Result(value) => EventKind::TaskSucceeded {
                 task: id,
                 output: Payload::new(value),
             },
             Answer::Error { name, cause } => {
-                self.failed_last.retain(|(state, _)| *state != task.state);
-                self.failed_last.push((task.state, name.clone()));
+                self.fails(task.state, &name);
                 let error = StatesError::new(name.as_str(), cause);
                 match name.as_str() {
                     "States.Timeout" => EventKind::TaskTimedOut { task: id, error },

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
+use crate::asl::definition::State;
+use crate::asl::definition::StateKind;
+use crate::asl::definition::Transition;
 use crate::explore::effect;
 use crate::explore::effect::Effects;
 use crate::explore::finding::Key;
@@ -166,7 +169,9 @@ impl<'s> Search<'s> {
 
     /// Looks how a run ends that was cut off, or ended for the length of its history.
     fn follow(&mut self, scenario: &Scenario, trace: &Trace) {
-        let Some(key) = loop_of(trace) else { return };
+        let Some(key) = loop_of(self.subject, trace) else {
+            return;
+        };
         if !self.followed.insert(key.clone()) {
             return;
         }
@@ -199,8 +204,9 @@ impl<'s> Search<'s> {
         };
         let way = states(&trace.visits);
         let mut entropy = Entropy::new(number(key));
-        (0..REPAIRS).any(|_| {
-            let changed = self.mutator.go_wild(scenario, &mut entropy);
+        let systematic = self.mutator.repairs(scenario);
+        let wild = (0..REPAIRS).map(|_| self.mutator.go_wild(scenario, &mut entropy));
+        systematic.into_iter().chain(wild).any(|changed| {
             let changed = run::run(self.subject, &changed);
             changed.passed.contains(&key.state)
                 && changed.faults.iter().all(|fault| fault.state != key.state)
@@ -211,21 +217,33 @@ impl<'s> Search<'s> {
     /// Tells whether a run shows a finding.
     pub(super) fn shows(&self, trace: &Trace, key: &Key) -> bool {
         match key.kind {
-            Kind::UnboundedLoop | Kind::NotEnded => loop_of(trace).as_ref() == Some(key),
+            Kind::UnboundedLoop | Kind::OpenLoop | Kind::NotEnded => loop_of(self.subject, trace).as_ref() == Some(key),
             _ => observe(self.subject, &self.effects, trace).contains(key),
         }
     }
 }
 
 /// Returns the loop that a run ends in, as a finding.
-fn loop_of(trace: &Trace) -> Option<Key> {
+fn loop_of(subject: &Subject<'_>, trace: &Trace) -> Option<Key> {
     let is_cut = trace.is_open()
         || trace
             .error()
             .is_some_and(|error| error.cause.as_deref().is_some_and(is_limit));
     let last = trace.visits.last().filter(|_| is_cut)?;
     let (kind, state) = match round(&trace.visits) {
-        Some(round) => (Kind::UnboundedLoop, round.iter().map(|visit| visit.state).min()?),
+        Some(round) => {
+            let has_task = round
+                .iter()
+                .any(|visit| matches!(subject.state(visit.state).kind, StateKind::Task(_)));
+            let has_failed = round
+                .windows(2)
+                .any(|pair| is_caught(subject.state(pair[0].state), pair[1].state));
+            let kind = match has_task && !has_failed {
+                true => Kind::OpenLoop,
+                false => Kind::UnboundedLoop,
+            };
+            (kind, round.iter().map(|visit| visit.state).min()?)
+        }
         // Only states that come again and again take part.
         None if trace.visits.iter().filter(|visit| visit.state == last.state).count() < ROUNDS => return None,
         None => (Kind::NotEnded, last.state),
@@ -236,6 +254,11 @@ fn loop_of(trace: &Trace) -> Option<Key> {
         error: String::new(),
         detail: String::new(),
     })
+}
+
+/// Tells whether only a catcher leads from a state to another.
+fn is_caught(state: &State, next: StateId) -> bool {
+    state.transition != Transition::Next(next) && state.catchers.iter().any(|catcher| catcher.next == next)
 }
 
 /// Returns the shortest round that the visits end with, if it repeats with the same data.

@@ -38,12 +38,21 @@ impl Kinds {
 /// Candidates that together fulfil one alternative of one condition. 0 is none: a value that is worth a try.
 pub(super) type Group = u32;
 
-/// A value worth trying at a place.
+/// What is worth trying at a place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Candidate {
-    /// `None`: the place is absent.
-    pub(super) value: Option<Value>,
+    pub(super) choice: Choice,
     pub(super) group: Group,
+}
+
+impl Candidate {
+    /// Returns the value, if it is one.
+    fn value(&self) -> Option<&Value> {
+        match &self.choice {
+            Choice::Value(value) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of a value.
@@ -103,9 +112,11 @@ impl Shape {
         }
     }
 
-    pub(super) fn worth(candidates: impl IntoIterator<Item = Candidate>) -> Self {
+    /// Returns a value for which choices are worth trying.
+    pub(super) fn worth(choices: impl IntoIterator<Item = (Choice, Group)>) -> Self {
+        let choices = choices.into_iter();
         Self {
-            candidates: candidates.into_iter().collect(),
+            candidates: choices.map(|(choice, group)| Candidate { choice, group }).collect(),
             ..Self::default()
         }
     }
@@ -148,6 +159,22 @@ impl Shape {
                 self
             }
         }
+    }
+
+    /// Notes that what leads to a place, where it is known, are objects.
+    pub(super) fn hold_objects(&mut self, way: &[&str]) {
+        if let [name, rest @ ..] = way
+            && !rest.is_empty()
+            && let Some(member) = self.members.get_mut(*name)
+        {
+            member.kinds.0 |= Kinds::OBJECT.0;
+            member.hold_objects(rest);
+        }
+    }
+
+    /// Returns how many elements it has at least, if it is a list.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     /// Returns what is known of the elements, if it is a list.
@@ -212,6 +239,19 @@ impl Shape {
         self.element.iter().for_each(|element| element.groups(found));
     }
 
+    /// Returns values that are worth trying though nothing is compared with them.
+    pub(super) fn usual(&self) -> &'static [&'static str] {
+        if self.kinds.has(Kinds::NUMBER) {
+            &["0", "1", "-1", "2", "1000000"]
+        } else if self.kinds.has(Kinds::BOOLEAN) {
+            &["true", "false"]
+        } else if self.kinds.has(Kinds::TIMESTAMP) {
+            &["\"2020-01-01T00:00:00Z\"", "\"2030-01-01T00:00:00Z\""]
+        } else {
+            &[]
+        }
+    }
+
     fn is_object(&self) -> bool {
         !self.members.is_empty() || self.kinds.has(Kinds::OBJECT) && !self.is_list()
     }
@@ -263,7 +303,7 @@ impl Shape {
 
     /// Returns a value without parts.
     fn plain(&self) -> Value {
-        if let Some(value) = self.candidates.iter().find_map(|candidate| candidate.value.as_ref()) {
+        if let Some(value) = self.candidates.iter().find_map(Candidate::value) {
             return value.clone();
         }
         if self.kinds.has(Kinds::NUMBER) {
@@ -308,7 +348,7 @@ impl Shape {
                     .map(|n| old.get(n).cloned().unwrap_or_else(|| element.make()))
                     .collect();
             }
-            Some(Choice::Absent) | None => {}
+            Some(Choice::Absent | Choice::Present) | None => {}
         }
         if !self.members.is_empty() {
             if !value.is_object() {
@@ -360,15 +400,20 @@ impl Shape {
 pub(super) enum Choice {
     Absent,
     Length(usize),
+    /// Whatever it is.
+    Present,
     Value(Value),
 }
 
 /// Chooses what a group asks for.
 pub(super) fn of_group(group: Group) -> impl FnMut(&Shape) -> Option<Choice> {
     move |shape| {
-        let candidate = shape.candidates.iter().find(|candidate| candidate.group == group);
-        if let Some(candidate) = candidate {
-            return Some(candidate.value.clone().map_or(Choice::Absent, Choice::Value));
+        let mut candidates = shape.candidates.iter().filter(|candidate| candidate.group == group);
+        // That it is there goes without saying when it has a value.
+        if let Some(first) = candidates.next() {
+            let is_value = |candidate: &&Candidate| candidate.choice != Choice::Present;
+            let other = candidates.find(is_value).filter(|_| first.choice == Choice::Present);
+            return Some(other.unwrap_or(first).choice.clone());
         }
         let length = shape.lengths.iter().find(|(_, other)| *other == group);
         length.map(|(length, _)| Choice::Length(*length))
