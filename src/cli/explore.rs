@@ -107,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     };
     let mut substitutions = launch::substitutions(arguments.values.as_deref(), &arguments.substitute)?;
     let stand_ins = stand_in::add(&source, &mut substitutions);
+    let stands = |(name, value): (&String, &String)| format!("`${{{name}}}` has no value; `{value}` stands for it");
     let definition = match source.compile(substitutions.clone(), false) {
         Ok(definition) => definition,
         Err((_, findings)) => {
@@ -127,17 +128,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             Least::Information => Level::Information,
             Least::Warning => Level::Warning,
         },
+        stand_ins: stand_ins.values().cloned().collect(),
     };
     let begun = Instant::now();
     let limit = arguments.time.map(|seconds| Duration::from_secs(seconds.into()));
     let mut is_cut = false;
-    let report = explore(&machine, options, &mut || {
+    let report = explore(&machine, &options, &mut || {
         is_cut = limit.is_some_and(|limit| limit <= begun.elapsed());
         !is_cut
     });
     let elapsed = begun.elapsed();
     let mut notes = report.notes.clone();
-    notes.extend(stand_ins);
+    notes.extend(stand_ins.iter().map(stands));
     if is_cut {
         notes.push("the time was over before all runs were made".to_owned());
     }

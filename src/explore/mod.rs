@@ -21,3 +21,5 @@ mod run;
 mod scenario;
 mod search;
 mod shape;
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use crate::explore::search::Search;
 use crate::explore::search::round;
 use crate::model::id::BlockId;
 use crate::model::id::StateId;
+use crate::model::payload::Payload;
 use crate::model::span::Span;
 use crate::suite::check::seconds;
 use crate::suite::coverage::Coverage;
@@ -33,7 +34,7 @@ use crate::suite::run::Machine;
 const NAMED_MAX: usize = 12;
 
 /// How to explore.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Runs, at most; making findings small takes more.
     pub runs: usize,
@@ -41,6 +42,8 @@ pub struct Options {
     pub seed: u64,
     /// What matters less is only counted.
     pub level: Level,
+    /// Values that stand for placeholders: an error over one of them tells nothing.
+    pub stand_ins: Vec<String>,
 }
 
 /// What was found.
@@ -78,7 +81,7 @@ pub struct Finding {
 }
 
 /// Explores a machine; `go_on` is asked before each run.
-pub fn explore(machine: &Machine, options: Options, go_on: &mut dyn FnMut() -> bool) -> Report {
+pub fn explore(machine: &Machine, options: &Options, go_on: &mut dyn FnMut() -> bool) -> Report {
     let subject = Subject::new(machine, demand::of_definition(&machine.definition));
     let mut search = Search::new(&subject, options.seed);
     search.search(options.runs, go_on);
@@ -90,14 +93,20 @@ pub fn explore(machine: &Machine, options: Options, go_on: &mut dyn FnMut() -> b
         uncaught.entry(key.state).or_default().push(key.error.clone());
     }
     let mut told = BTreeSet::new();
+    let mut faulty = BTreeSet::new();
     for (key, scenario) in &search.found {
         let key = match key.kind {
-            Kind::RuntimeError if search.is_repaired(scenario, key) => Key {
-                kind: Kind::DataDependent,
-                ..key.clone()
-            },
+            Kind::RuntimeError if is_made_up(&subject, options, scenario, key) || search.is_repaired(scenario, key) => {
+                Key {
+                    kind: Kind::DataDependent,
+                    ..key.clone()
+                }
+            }
             _ => key.clone(),
         };
+        if matches!(key.kind, Kind::RuntimeError | Kind::DataDependent) {
+            faulty.insert(key.state);
+        }
         // One line for all errors of a state that nothing catches.
         if key.kind == Kind::Uncaught && !told.insert(key.state) {
             continue;
@@ -110,7 +119,7 @@ pub fn explore(machine: &Machine, options: Options, go_on: &mut dyn FnMut() -> b
         findings.push(finding(&search, &key, scenario, errors));
     }
     let blocked = blocked(&subject);
-    for state in not_reached(&subject, &coverage, &blocked) {
+    for state in not_reached(&subject, &coverage, &blocked, &faulty) {
         findings.push(Finding {
             kind: Kind::NotReached,
             state: subject.name(state).to_owned(),
@@ -291,14 +300,49 @@ fn blocked(subject: &Subject<'_>) -> Vec<StateId> {
         .collect()
 }
 
-/// Returns the states that were not reached though one that leads to them was, those behind blocked ones aside.
-fn not_reached(subject: &Subject<'_>, coverage: &Coverage, blocked: &[StateId]) -> BTreeSet<StateId> {
+/// Tells whether a state fails over data that hold what stands for a placeholder.
+fn is_made_up(subject: &Subject<'_>, options: &Options, scenario: &Scenario, key: &Key) -> bool {
+    let trace = run(subject, scenario);
+    let inputs = trace
+        .faults
+        .iter()
+        .filter(|fault| fault.state == key.state)
+        .filter_map(|fault| fault.input.as_ref());
+    let mut inputs = inputs.map(Payload::text);
+    inputs.any(|input| {
+        options
+            .stand_ins
+            .iter()
+            .any(|value| STAND_IN_MIN <= value.len() && input.contains(value))
+    })
+}
+
+/// Shorter texts may stand anywhere.
+const STAND_IN_MIN: usize = 8;
+
+/// Returns the states that were not reached though one that leads to them was; those aside that are behind one that
+/// fails for a reason of its own.
+fn not_reached(
+    subject: &Subject<'_>,
+    coverage: &Coverage,
+    blocked: &[StateId],
+    faulty: &BTreeSet<StateId>,
+) -> BTreeSet<StateId> {
     let definition = &subject.machine.definition;
     let entered = coverage
         .points
         .iter()
         .filter(|point| point.way.is_none() && 0 < point.count);
     let entered: BTreeSet<StateId> = entered.map(|point| point.state).collect();
+    // What holds a faulty state does not get on, either.
+    let mut stuck: BTreeSet<StateId> = blocked.iter().copied().collect();
+    for id in faulty {
+        let mut around = Some(*id);
+        while let Some(id) = around {
+            stuck.insert(id);
+            around = definition.block(definition.state(id).block).parent;
+        }
+    }
     let mut not_reached = BTreeSet::new();
     let start = definition.block(BlockId(0)).start_at;
     let mut seen = BTreeSet::new();
@@ -313,19 +357,20 @@ fn not_reached(subject: &Subject<'_>, coverage: &Coverage, blocked: &[StateId]) 
         }
         let state = definition.state(id);
         open.extend(state.catchers.iter().map(|catcher| catcher.next));
-        if blocked.contains(&id) {
-            continue;
-        }
         match &state.kind {
+            StateKind::Choice(_) if faulty.contains(&id) => continue,
             StateKind::Choice(choice) => {
                 open.extend(choice.rules.iter().map(|rule| rule.next).chain(choice.default));
                 continue;
             }
+            StateKind::Map(_) if blocked.contains(&id) => {}
             StateKind::Map(map) => open.push(definition.block(map.block).start_at),
             StateKind::Parallel(blocks) => open.extend(blocks.iter().map(|block| definition.block(*block).start_at)),
             _ => {}
         }
-        if let Transition::Next(next) = state.transition {
+        if let Transition::Next(next) = state.transition
+            && !stuck.contains(&id)
+        {
             open.push(next);
         }
     }

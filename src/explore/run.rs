@@ -107,13 +107,15 @@ pub(super) struct Visit {
 }
 
 /// An error that the definition itself raised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) state: StateId,
     pub(super) error: String,
     pub(super) cause: String,
     /// How many states had been entered.
     pub(super) n_visits: usize,
+    /// What the state was entered with.
+    pub(super) input: Option<Payload>,
 }
 
 impl Trace {
@@ -209,6 +211,8 @@ struct Record<'s> {
     passed: BTreeSet<StateId>,
     /// A number for all variables.
     variables: u64,
+    /// What each state was entered with last.
+    inputs: BTreeMap<StateId, Payload>,
 }
 
 impl<'s> Record<'s> {
@@ -221,6 +225,7 @@ impl<'s> Record<'s> {
             faults: Vec::new(),
             passed: BTreeSet::new(),
             variables: 0,
+            inputs: BTreeMap::new(),
         }
     }
 
@@ -229,6 +234,7 @@ impl<'s> Record<'s> {
             HistoryEventKind::StateEntered { name, input, .. } => {
                 self.taken.enter(name);
                 let Some(state) = self.subject.id(name) else { return };
+                self.inputs.insert(state, input.clone());
                 if self.visits.len() < VISITS_MAX {
                     self.features.insert(number(&("entered", state)));
                     if let Some(last) = self.visits.last() {
@@ -283,6 +289,7 @@ impl<'s> Record<'s> {
             error: name.to_owned(),
             cause: error.cause.as_deref().unwrap_or_default().to_owned(),
             n_visits: self.visits.len(),
+            input: self.inputs.get(&state).cloned(),
         });
     }
 }

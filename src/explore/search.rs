@@ -235,9 +235,9 @@ fn loop_of(subject: &Subject<'_>, trace: &Trace) -> Option<Key> {
             let has_task = round
                 .iter()
                 .any(|visit| matches!(subject.state(visit.state).kind, StateKind::Task(_)));
-            let has_failed = round
-                .windows(2)
-                .any(|pair| is_caught(subject.state(pair[0].state), pair[1].state));
+            let nexts = round.iter().skip(1).chain(round);
+            let mut pairs = round.iter().zip(nexts);
+            let has_failed = pairs.any(|(visit, next)| is_caught(subject.state(visit.state), next.state));
             let kind = match has_task && !has_failed {
                 true => Kind::OpenLoop,
                 false => Kind::UnboundedLoop,

@@ -10,8 +10,8 @@ use crate::cli::source::Source;
 /// What a placeholder may stand for, the likeliest first. Outside quotes it must be JSON.
 const VALUES: &[&str] = &["1", "2026-01-02T00:00:00Z", "\"text\"", "{}", "[]", "true"];
 
-/// Adds a stand-in for each placeholder that needs a value and has none; returns a sentence for each.
-pub(super) fn add(source: &Source, substitutions: &mut BTreeMap<String, String>) -> Vec<String> {
+/// Adds a stand-in for each placeholder that needs a value and has none; returns them.
+pub(super) fn add(source: &Source, substitutions: &mut BTreeMap<String, String>) -> BTreeMap<String, String> {
     // Per name: which value it has.
     let mut added: BTreeMap<String, usize> = BTreeMap::new();
     // Each round gives values to some names, or better ones.
@@ -48,9 +48,9 @@ pub(super) fn add(source: &Source, substitutions: &mut BTreeMap<String, String>)
             substitutions.insert(name, value);
         }
     }
-    added
-        .keys()
-        .map(|name| format!("`${{{name}}}` has no value; `{}` stands for it", substitutions[name]))
+    let names = added.into_keys();
+    names
+        .filter_map(|name| substitutions.get(&name).cloned().map(|value| (name, value)))
         .collect()
 }
 
