@@ -52,6 +52,8 @@ const NO_RULE: usize = 63;
 pub(super) struct Demand {
     /// The execution's input.
     pub(super) input: Shape,
+    /// What any state of the machine itself reads from its input, wherever that comes from.
+    pub(super) reads: Shape,
     /// The results of tasks.
     pub(super) results: BTreeMap<StateId, Shape>,
     /// The error outputs of tasks.
@@ -83,6 +85,11 @@ pub(super) fn of_definition(definition: &Definition) -> Demand {
     }
     let start = &reader.inputs[definition.block(BlockId(0)).start_at.index()];
     reader.found.input.merge(start);
+    for (state, input) in definition.states.iter().zip(&reader.inputs) {
+        if state.block == BlockId(0) {
+            reader.found.reads.merge(input);
+        }
+    }
     reader.found
 }
 

@@ -214,8 +214,19 @@ impl<'s> Mutator<'s> {
             }
             repairs.extend(self.groups.iter().map(|group| self.with_group(begin, *group)));
         }
+        repairs.push(self.with_all_reads(scenario));
+        repairs.push(self.with_all_reads(&plain));
         repairs.push(plain);
         repairs
+    }
+
+    /// Adds to the input what any state reads, though nothing leads from there to the state.
+    pub(super) fn with_all_reads(&self, scenario: &Scenario) -> Scenario {
+        let mut changed = scenario.clone();
+        let mut input = make(Some(&self.subject.demand.reads));
+        overlay(&mut input, &scenario.input);
+        changed.input = input;
+        changed
     }
 
     /// Changes the data of a scenario more boldly than a definition would have it: other types, absent members.
@@ -273,6 +284,16 @@ fn one_of(shape: &Shape, rarity: usize, entropy: &mut Entropy) -> Option<Choice>
         None => serde_json::from_str(usual[at - candidates.len()])
             .ok()
             .map(Choice::Value),
+    }
+}
+
+/// Puts one value over another: what both have is the upper one's.
+fn overlay(lower: &mut Value, upper: &Value) {
+    let (Value::Object(lower), Value::Object(upper)) = (&mut *lower, upper) else {
+        return *lower = upper.clone();
+    };
+    for (name, value) in upper {
+        overlay(lower.entry(name.as_str()).or_insert(Value::Null), value);
     }
 }
 

@@ -171,11 +171,17 @@ fn finding(search: &Search<'_>, key: &Key, scenario: &Scenario, errors: &[String
     let is_fault = matches!(key.kind, Kind::RuntimeError | Kind::DataDependent);
     let kept = if is_fault { key.detail.as_str() } else { "" };
     let way = way_to(&first, key);
-    let small = minimize(scenario, kept, &mut |scenario| {
+    let mut still = |scenario: &Scenario| {
         let trace = run(subject, scenario);
         let is_same_end = trace.error().map(|error| &error.name) == first.error().map(|error| &error.name);
         search.shows(&trace, &shown_as) && is_same_end && (!is_fault || way_to(&trace, key) == way)
-    });
+    };
+    // Nobody shall think that the input only lacks what is not found later.
+    let whole_input = search.mutator.with_all_reads(&scenario);
+    if is_fault && still(&whole_input) {
+        scenario = whole_input;
+    }
+    let small = minimize(scenario, kept, &mut still);
     let trace = run(subject, &small);
     let whole = match key.kind {
         Kind::UnboundedLoop | Kind::OpenLoop | Kind::NotEnded => run_for(subject, &small, STEPS_OF_A_LOOP),

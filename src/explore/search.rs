@@ -47,7 +47,7 @@ pub(super) const SEED: u64 = 1;
 pub(super) struct Search<'s> {
     pub(super) subject: &'s Subject<'s>,
     pub(super) effects: Effects,
-    mutator: Mutator<'s>,
+    pub(super) mutator: Mutator<'s>,
     entropy: Entropy,
     kept: Vec<Kept>,
     queue: VecDeque<Scenario>,
