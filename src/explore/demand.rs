@@ -310,10 +310,11 @@ impl Reader<'_> {
             &map.max_concurrency,
             &map.tolerated_failure_count,
             &map.tolerated_failure_percentage,
-        ] {
-            if let Some(field) = field {
-                self.number(here, bases, field);
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            self.number(here, bases, field);
         }
         let items = Shape::list(self.items.get(&map.block).cloned().unwrap_or_default());
         if let Some(reader) = &map.item_reader {

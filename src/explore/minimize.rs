@@ -8,15 +8,22 @@ use crate::explore::scenario::Scenario;
 use crate::model::id::StateId;
 
 /// Runs that one scenario is worth, at most.
-const RUNS_MAX: usize = 400;
+pub(super) const RUNS_MAX: usize = 400;
+/// Runs that one is worth that goes on until the history is full.
+pub(super) const LONG_RUNS_MAX: usize = 60;
 
-/// Takes away from a scenario what `still` does not need; names in `kept` stay.
-pub(super) fn minimize(scenario: Scenario, kept: &str, still: &mut dyn FnMut(&Scenario) -> bool) -> Scenario {
+/// Takes away from a scenario what `still` does not need, within so many runs; names in `kept` stay.
+pub(super) fn minimize(
+    scenario: Scenario,
+    kept: &str,
+    runs_max: usize,
+    still: &mut dyn FnMut(&Scenario) -> bool,
+) -> Scenario {
     let mut small = Small {
         scenario,
         kept,
         still,
-        n_left: RUNS_MAX,
+        n_left: runs_max,
     };
     small.answers();
     small.values();

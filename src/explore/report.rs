@@ -9,6 +9,8 @@ use crate::explore::demand;
 use crate::explore::finding::Key;
 pub use crate::explore::finding::Kind;
 pub use crate::explore::finding::Level;
+use crate::explore::minimize::LONG_RUNS_MAX;
+use crate::explore::minimize::RUNS_MAX;
 use crate::explore::minimize::minimize;
 use crate::explore::mutate::STRANGER;
 pub use crate::explore::reproduce::Reproduction;
@@ -181,7 +183,11 @@ fn finding(search: &Search<'_>, key: &Key, scenario: &Scenario, errors: &[String
     if is_fault && still(&whole_input) {
         scenario = whole_input;
     }
-    let small = minimize(scenario, kept, &mut still);
+    let runs_max = match key.kind {
+        Kind::UnboundedLoop | Kind::OpenLoop | Kind::NotEnded => LONG_RUNS_MAX,
+        _ => RUNS_MAX,
+    };
+    let small = minimize(scenario, kept, runs_max, &mut still);
     let trace = run(subject, &small);
     let whole = match key.kind {
         Kind::UnboundedLoop | Kind::OpenLoop | Kind::NotEnded => run_for(subject, &small, STEPS_OF_A_LOOP),

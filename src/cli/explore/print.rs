@@ -61,7 +61,7 @@ pub(super) fn human(told: &Told<'_>) -> String {
         told.arguments.seed
     );
     for (what, (covered, all)) in kinds(&report.coverage) {
-        if 0 < all {
+        if let (covered, all @ 1..) = (covered, all) {
             let _ = writeln!(
                 text,
                 "  {what:12} {covered:>4} of {all:<4} {:>3} %",
