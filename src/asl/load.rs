@@ -60,15 +60,6 @@ pub(crate) fn warnings_of(tree: &Node) -> Vec<Diagnostic> {
     warning::warnings(tree)
 }
 
-/// Returns the names of the placeholders `${Name}` in a text, in order.
-pub fn placeholders(text: &str) -> Vec<&str> {
-    let found = text.match_indices("${");
-    found
-        .filter_map(|(at, _)| substitute::placeholder_at(text, at))
-        .map(|(name, _)| name)
-        .collect()
-}
-
 /// Tells why a text is not JSON, in one sentence of the reader that AWS uses.
 pub fn complaint(text: &str) -> Option<String> {
     let finding = text::parse(text).err()?;

@@ -24,6 +24,15 @@ const PSEUDO_PARAMETERS: [(&str, &str); 6] = [
     ("AWS::URLSuffix", "amazonaws.com"),
 ];
 
+/// Returns the names of the placeholders `${Name}` in a text, in order.
+pub fn placeholders(text: &str) -> Vec<&str> {
+    let found = text.match_indices("${");
+    found
+        .filter_map(|(at, _)| substitute::placeholder_at(text, at))
+        .map(|(name, _)| name)
+        .collect()
+}
+
 /// Reads values for placeholders.
 ///
 /// A text with `Resources` is a SAM or CloudFormation template: the `DefinitionSubstitutions` of its state

@@ -189,20 +189,25 @@ fn write(
             finding.kind.name(),
             slug(&finding.state)
         );
-        let n = names.entry(name.clone()).or_default();
-        *n += 1;
-        let name = if *n == 1 { name } else { format!("{name}-{n}") };
-        let path = directory.join(format!("{name}.test.yaml"));
-        if let Ok(old) = std::fs::read_to_string(&path)
-            && !old.starts_with(MARK)
-        {
-            return Err(
-                CliError::usage(format!("`{}` was not written by this command", path.display()))
-                    .hint("give --write a directory of its own"),
-            );
-        }
         let express = arguments.machine_type == MachineType::Express;
         let text = reproduction.text(&definition, substitutions, express);
+        let path = loop {
+            let n = names.entry(name.clone()).or_default();
+            *n += 1;
+            let numbered = if *n == 1 { name.clone() } else { format!("{name}-{n}") };
+            let path = directory.join(format!("{numbered}.test.yaml"));
+            match std::fs::read_to_string(&path) {
+                Ok(old) if !old.starts_with(MARK) => {
+                    return Err(
+                        CliError::usage(format!("`{}` was not written by this command", path.display()))
+                            .hint("give --write a directory of its own"),
+                    );
+                }
+                // A definition of the same name in another directory.
+                Ok(old) if old.lines().nth(1) != text.lines().nth(1) => {}
+                _ => break path,
+            }
+        };
         std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
         paths.push(Some(path.display().to_string()));
     }

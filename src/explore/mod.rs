@@ -15,6 +15,7 @@ mod expression;
 mod finding;
 mod minimize;
 mod mutate;
+mod need;
 pub mod report;
 mod reproduce;
 mod run;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::asl::load::Options;
 use crate::asl::load::compile;
-use crate::asl::load::placeholders;
+use crate::asl::substitution_file::placeholders;
 use crate::cli::source::Source;
 
 /// What a placeholder may stand for, the likeliest first. Outside quotes it must be JSON.
