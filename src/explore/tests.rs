@@ -92,7 +92,7 @@ fn a_catcher_that_drops_the_input_is_found() {
         }),
         expect![[r#"
             runtime-error: `Tell` fails with States.Runtime: The JSONPath '$.customer.mail' specified for the field 'to.$' could not be found
-              {} Charge={"error":"Declined","cause":"made up by stepfn explore"}
+              {"customer":{"mail":"text"}} Charge={"error":"Declined","cause":"made up by stepfn explore"}
         "#]],
     );
 }
@@ -106,7 +106,7 @@ fn a_result_that_hides_the_input_is_found() {
         }),
         expect![[r#"
             runtime-error: `Use` fails with States.Runtime: The JSONPath '$.order.id' specified for the field 'order.$' could not be found
-              {}
+              {"n":"text","order":{"id":"text"}}
         "#]],
     );
 }
@@ -119,7 +119,7 @@ fn a_jsonata_output_without_what_comes_later_is_found() {
     }});
     expect![[r#"
         runtime-error: `B` fails with States.QueryEvaluationError: The JSONata expression '$states.input.total + 1' specified for the field 'Output' returned nothing (undefined)
-          {} A={"result":{"id":"text"}}
+          {"total":1} A={"result":{"id":"text"}}
     "#]].assert_eq(&told(&report(&machine, Level::Warning, 1)));
 }
 
@@ -145,7 +145,7 @@ fn a_defect_behind_several_conditions_is_found() {
         }),
         expect![[r#"
             runtime-error: `Use` fails with States.Runtime: Invalid path '$.amount' : No results for path: $['amount']
-              {} Get={"result":{"amount":501,"since":"2019-12-31T23:59:59.000Z","status":"OPEN"}}
+              {"amount":501} Get={"result":{"amount":501,"since":"2019-12-31T23:59:59.000Z","status":"OPEN"}}
         "#]],
     );
 }
@@ -162,7 +162,7 @@ fn a_defect_behind_retries_is_found() {
         }),
         expect![[r#"
             runtime-error: `Give up` fails with States.Runtime: The JSONPath '$.error.Reason' specified for the field 'why.$' could not be found
-              {} Try={"error":"Busy","cause":"made up by stepfn explore"}
+              {"error":{"Reason":"text"}} Try={"error":"Busy","cause":"made up by stepfn explore"}
         "#]],
     );
 }
