@@ -7,10 +7,13 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(missing_docs)]
 
+pub mod catalog;
 pub(crate) mod clock;
 pub(crate) mod entry;
 pub mod finding;
 pub(crate) mod integration;
+pub mod level;
+pub mod marker;
 pub(crate) mod repeat;
 pub mod rule;
 pub(crate) mod sdk;
@@ -19,9 +22,11 @@ pub(crate) mod target;
 pub(crate) mod walk;
 pub(crate) mod wording;
 
+use crate::asl::definition::Definition;
 use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load;
 use crate::asl::load::Options;
+use crate::asl::node::Node;
 use crate::lint::finding::Finding;
 use crate::lint::finding::Severity;
 use crate::lint::rule::RULES;
@@ -34,6 +39,23 @@ use crate::lint::subject::Subject;
 /// # Errors
 /// What AWS refuses: then no rule looks at it.
 pub fn check(text: &str, options: &Options) -> Result<Vec<Finding>, Vec<Diagnostic>> {
+    check_kept(text, options).map(|kept| kept.findings)
+}
+
+/// A definition that was looked at.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) definition: Definition,
+    /// As written, placeholders filled.
+    pub(crate) root: Node,
+}
+
+/// As [`check`], and keeps what was compiled for those who look further.
+///
+/// # Errors
+/// As for [`check`].
+pub(crate) fn check_kept(text: &str, options: &Options) -> Result<Kept, Vec<Diagnostic>> {
     let (definition, root) = load::compile_kept(text, options)?;
     let warnings = load::warnings_of(&root).into_iter();
     let mut findings: Vec<Finding> = warnings
@@ -47,7 +69,11 @@ pub fn check(text: &str, options: &Options) -> Result<Vec<Finding>, Vec<Diagnost
         (rule.check)(&subject, &mut reporter);
     }
     findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
-    Ok(findings)
+    Ok(Kept {
+        findings,
+        definition,
+        root,
+    })
 }
 
 #[cfg(test)]
