@@ -84,7 +84,7 @@ States:
         "shell.run has no parameter `Comand`",
         "undo takes only one of `Execution` and `Checkpoint`",
         "There is no action `shell.rum`",
-        "4 findings: 1 definition is invalid.",
+        "1 definition: 4 errors; 1 is invalid.",
     ] {
         assert!(told.contains(part), "{part}\n{told}");
     }

@@ -1,6 +1,8 @@
 //! What to do about a finding: a sentence for people, beside AWS's own.
 
 use crate::asl::diagnostic::Diagnostic;
+use crate::lint::finding::Finding;
+use crate::lint::finding::Severity;
 
 /// Begins of messages, and what to do then. The first that fits counts.
 const BY_MESSAGE: &[(&str, &str)] = &[
@@ -72,9 +74,30 @@ const BY_MESSAGE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Returns the advice for a finding.
-pub(crate) fn advice(finding: &Diagnostic) -> Option<&'static str> {
-    let found = BY_MESSAGE.iter().find(|(begin, _)| finding.message.starts_with(begin));
+/// Makes a finding of what AWS refuses: with advice, and without a repetition of the text.
+pub(crate) fn finding(mut refused: Diagnostic) -> Finding {
+    let hint = advice(&refused).map(str::to_owned);
+    // For unreadable text AWS repeats the whole source in message and location; people see the place itself.
+    if let Some((message, _)) = refused.message.split_once("\n at [Source: ") {
+        refused.message = without_source(message);
+        refused.location = None;
+    }
+    Finding {
+        hint,
+        ..Finding::of_aws(refused, Severity::Error)
+    }
+}
+
+/// Shortens `(start marker at [Source: (String)"…"; line: 1, column: 2])` to its line and column.
+fn without_source(message: &str) -> String {
+    match (message.split_once("[Source: "), message.rsplit_once("; line: ")) {
+        (Some((before, _)), Some((_, after))) => format!("{before}line {}", after.replacen([':', ']'], "", 2)),
+        _ => message.to_owned(),
+    }
+}
+
+fn advice(refused: &Diagnostic) -> Option<&'static str> {
+    let found = BY_MESSAGE.iter().find(|(begin, _)| refused.message.starts_with(begin));
     found.map(|(_, advice)| *advice)
 }
 

@@ -47,6 +47,11 @@ impl CliError {
         self
     }
 
+    /// Returns the line without its hints.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the error: one line, then the hints.
     pub(crate) fn print(&self) {
         let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);

@@ -5,33 +5,47 @@ use annotate_snippets::Level;
 use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
 
-use crate::asl::diagnostic::Diagnostic;
-use crate::cli::advice::advice;
 use crate::cli::error;
 use crate::cli::error::printable;
+use crate::lint::finding::Finding;
+use crate::lint::finding::Severity;
 
 /// Longest line that is shown as an excerpt: a definition can be one line of a megabyte.
 const LINE_BYTES_MAX: usize = 500;
 /// Most findings that are shown: a definition of a megabyte can have a hundred thousand.
 const FINDINGS_SHOWN_MAX: usize = 100;
 
-/// Renders findings for stderr.
-pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String {
+/// Renders findings for people; the colors are those of stderr.
+pub(crate) fn render(path: &str, text: &str, findings: &[Finding]) -> String {
     let renderer = if error::colored() {
         Renderer::styled()
     } else {
         Renderer::plain()
     };
+    render_with(&renderer, path, text, findings)
+}
+
+/// Renders findings for a file: without colors.
+pub(crate) fn render_plain(path: &str, text: &str, findings: &[Finding]) -> String {
+    render_with(&Renderer::plain(), path, text, findings)
+}
+
+fn render_with(renderer: &Renderer, path: &str, text: &str, findings: &[Finding]) -> String {
     let mut output = String::new();
+    let path = printable(path);
+    let path = path.as_str();
     for finding in findings.iter().take(FINDINGS_SHOWN_MAX) {
-        // For unreadable text AWS repeats the whole source in message and location; here the excerpt shows it.
-        let title = match (&finding.location, finding.message.split_once("\n at [Source: ")) {
-            (_, Some((message, _))) => without_source(message),
-            (Some(location), None) => format!("{} at {location}", finding.message),
-            (None, None) => finding.message.clone(),
+        let title = match &finding.location {
+            Some(location) => format!("{} at {location}", finding.message),
+            None => finding.message.clone(),
         };
         let title = printable(&title);
-        let group = Level::ERROR.primary_title(title.as_str()).id(finding.code);
+        let level = match finding.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Information => Level::INFO,
+            Severity::Warning => Level::WARNING,
+        };
+        let group = level.primary_title(title.as_str()).id(finding.rule);
         let place = finding
             .span
             .and_then(|span| place(text, span.start as usize, span.end as usize));
@@ -49,8 +63,9 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
             ),
             (None, None) => group.element(annotate_snippets::Origin::path(path)),
         };
-        let group = match advice(finding) {
-            Some(advice) => group.element(Level::HELP.message(advice)),
+        let hint = finding.hint.as_deref().map(printable);
+        let group = match &hint {
+            Some(hint) => group.element(Level::HELP.message(hint.as_str())),
             None => group,
         };
         output += &renderer.render(&[group]);
@@ -61,14 +76,6 @@ pub(crate) fn render(path: &str, text: &str, findings: &[Diagnostic]) -> String 
         output += &format!("The first {FINDINGS_SHOWN_MAX} findings are shown; {n_hidden} more are not.\n\n");
     }
     output
-}
-
-/// Shortens `(start marker at [Source: (String)"…"; line: 1, column: 2])` to its line and column.
-fn without_source(message: &str) -> String {
-    match (message.split_once("[Source: "), message.rsplit_once("; line: ")) {
-        (Some((before, _)), Some((_, after))) => format!("{before}line {}", after.replacen([':', ']'], "", 2)),
-        _ => message.to_owned(),
-    }
 }
 
 /// Returns the first line of a span, with its number and the span's part of it.
@@ -96,17 +103,20 @@ fn place(text: &str, start: usize, end: usize) -> Option<(usize, &str, std::ops:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asl::diagnostic::Diagnostic;
     use crate::asl::load::Options;
     use crate::asl::load::compile;
+    use crate::cli::advice;
     use crate::model::span::Span;
 
-    fn finding(span: Option<Span>) -> Diagnostic {
-        Diagnostic {
+    fn finding(span: Option<Span>) -> Finding {
+        let diagnostic = Diagnostic {
             code: "SCHEMA_VALIDATION_FAILED",
             message: "Value is not valid".to_owned(),
             location: Some("/States/A".to_owned()),
             span,
-        }
+        };
+        Finding::of_aws(diagnostic, Severity::Error)
     }
 
     #[test]
@@ -144,7 +154,8 @@ mod tests {
     #[test]
     fn the_source_is_not_repeated() {
         let text = r#"{"a": [1, 2"#;
-        let findings = compile(text, &Options::default()).unwrap_err();
+        let findings = compile(text, &Options::default()).unwrap_err().into_iter();
+        let findings: Vec<Finding> = findings.map(advice::finding).collect();
         let shown = render("a.json", text, &findings);
         let title = "error[INVALID_JSON_DESCRIPTION]: Unexpected end-of-input: expected close marker for Array (start marker at line 1, column 7)";
         assert_eq!(shown.lines().next(), Some(title));

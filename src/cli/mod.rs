@@ -22,6 +22,7 @@ mod places;
 mod plan;
 mod ps;
 mod redrive;
+mod replace;
 mod run;
 mod serve;
 mod show;

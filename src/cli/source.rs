@@ -5,20 +5,16 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::asl::definition::Definition;
-use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load::Format;
 use crate::asl::load::Options;
-use crate::asl::load::find_within;
+use crate::cli::advice;
 use crate::cli::error::CliError;
 use crate::cli::excerpt;
+use crate::lint::finding::Finding;
 use crate::model::quota::DEFINITION_BYTES_MAX;
-use crate::worker::action::check;
 
 /// Longest text that is read, definitions aside: an endless file must not fill the memory.
 const TEXT_BYTES_MAX: usize = 256 << 20;
-
-/// The code of what no action takes.
-const INVALID_ACTION: &str = "INVALID_ACTION";
 
 /// A definition's text, and where it is from.
 #[derive(Debug)]
@@ -33,59 +29,37 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a definition, but no more of it than shows that it is too large.
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let is_yaml = extension
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"));
         Ok(Self {
             path: path.display().to_string(),
             text: read_at_most(path, DEFINITION_BYTES_MAX)?,
-            format: if is_yaml { Format::Yaml } else { Format::Json },
+            format: format_of(path),
             express: false,
         })
     }
 
     /// Compiles the definition, or renders what is wrong with it.
-    pub(crate) fn compile(
-        &self,
-        substitutions: BTreeMap<String, String>,
-        open_placeholders: bool,
-    ) -> Result<Definition, (usize, String)> {
+    pub(crate) fn compile(&self, substitutions: BTreeMap<String, String>) -> Result<Definition, String> {
         let options = Options {
             format: self.format,
             substitutions,
-            open_placeholders,
+            open_placeholders: false,
             express: self.express,
         };
-        crate::asl::load::compile(&self.text, &options)
-            .map_err(|findings| (findings.len(), excerpt::render(&self.path, &self.text, &findings)))
+        crate::asl::load::compile(&self.text, &options).map_err(|refused| {
+            let findings: Vec<Finding> = refused.into_iter().map(advice::finding).collect();
+            excerpt::render(&self.path, &self.text, &findings)
+        })
     }
 }
 
-impl Source {
-    /// Checks the tasks that are actions of this machine; renders what is wrong with them.
-    pub(crate) fn check_actions(&self, definition: &Definition) -> (usize, String) {
-        let findings: Vec<Diagnostic> = check::definition(definition)
-            .into_iter()
-            .filter_map(|(id, problem)| {
-                let state = definition.state(id);
-                let place = find_within(&self.text, self.format, state.span, &problem.pointer);
-                if place.is_some_and(|place| place.has_placeholder) {
-                    // What it will be is not known yet.
-                    return None;
-                }
-                Some(Diagnostic {
-                    code: INVALID_ACTION,
-                    message: problem.message.trim_end_matches('.').to_owned(),
-                    location: Some(format!("{}{}", state.name, problem.pointer)),
-                    span: Some(place.map_or(state.span, |place| place.span)),
-                })
-            })
-            .collect();
-        let text = match findings.as_slice() {
-            [] => String::new(),
-            findings => excerpt::render(&self.path, &self.text, findings),
-        };
-        (findings.len(), text)
+/// Tells how a file is written, by its name.
+pub(crate) fn format_of(path: &Path) -> Format {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    match extension {
+        Some(extension) if extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml") => {
+            Format::Yaml
+        }
+        _ => Format::Json,
     }
 }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::lint::level::Level;
+use crate::lint::level::LevelError;
+use crate::lint::level::Levels;
 use crate::model::glob;
 use crate::worker::action::ACTIONS;
 use crate::worker::action::Allowed;
@@ -27,6 +30,10 @@ pub struct Configuration {
     pub checkpoints: Option<PathBuf>,
     /// `[checkpoints] rollback_on_failure`: whether a failed execution's changes are undone.
     pub rollback_on_failure: bool,
+    /// `[lint]`: how findings are taken.
+    pub lint: Levels,
+    /// `[[lint.file]]`: the same for the files whose paths match a pattern.
+    pub lint_for_files: Vec<(String, Levels)>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +49,8 @@ struct File {
     actions: Actions,
     #[serde(default)]
     checkpoints: CheckpointTable,
+    #[serde(default)]
+    lint: LintTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,6 +70,41 @@ struct CheckpointTable {
     rollback_on_failure: bool,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LintTable {
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    warn: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+    #[serde(default)]
+    file: Vec<LintFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LintFile {
+    path: String,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    warn: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+fn levels(allow: &[String], warn: &[String], deny: &[String]) -> Result<Levels, LevelError> {
+    let mut levels = Levels::default();
+    for (texts, level) in [(allow, Level::Allow), (warn, Level::Warn), (deny, Level::Deny)] {
+        for text in texts {
+            levels.set(text, level)?;
+        }
+    }
+    Ok(levels)
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
@@ -73,6 +117,9 @@ pub enum ConfigurationError {
     /// A pattern that allows or denies nothing.
     #[error("`{0}` in `[actions]` matches no action; `stepfn actions` lists them")]
     UnknownAction(String),
+    /// A level for findings that there are not.
+    #[error("`[lint]` cannot be obeyed: {0}")]
+    Lint(#[from] LevelError),
     /// A bucket without a name.
     #[error("a name in `[buckets]` is empty")]
     EmptyBucketName,
@@ -94,6 +141,11 @@ impl Configuration {
             return Err(ConfigurationError::EmptyBucketName);
         }
         let complete = |path: PathBuf| directory.join(path);
+        let lint = file.lint;
+        let rows = lint.file.into_iter().map(|row| {
+            let pattern = directory.join(row.path).display().to_string();
+            levels(&row.allow, &row.warn, &row.deny).map(|levels| (pattern, levels))
+        });
         Ok(Self {
             mappings: Mappings::new(file.mapping, file.lambda, directory)?,
             buckets: file
@@ -107,6 +159,8 @@ impl Configuration {
             },
             checkpoints: file.checkpoints.directory.map(complete),
             rollback_on_failure: file.checkpoints.rollback_on_failure,
+            lint: levels(&lint.allow, &lint.warn, &lint.deny)?,
+            lint_for_files: rows.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -119,7 +173,7 @@ mod tests {
     fn paths_begin_where_the_file_stands() {
         let configuration = Configuration::parse(
             "[buckets]\ndata = 'files'\nother = '/srv'\n[checkpoints]\ndirectory = 'cp'\nrollback_on_failure = true\n\
-             [actions]\nallow = ['shell.*', 'undo']\n[[mapping]]\nresource = '*'\ncommand = ['x']\n",
+             [actions]\nallow = ['shell.*', 'undo']\n[[lint.file]]\npath = 'old/*'\n[[mapping]]\nresource = '*'\ncommand = ['x']\n",
             Path::new("/d"),
         )
         .unwrap();
@@ -128,6 +182,7 @@ mod tests {
         assert_eq!(configuration.checkpoints.as_deref(), Some(Path::new("/d/cp")));
         assert!(configuration.rollback_on_failure && configuration.allowed.has("undo"));
         assert!(configuration.mappings.find(&["a".to_owned()]).is_some());
+        assert_eq!(configuration.lint_for_files[0].0, "/d/old/*");
     }
 
     #[test]
@@ -143,6 +198,12 @@ mod tests {
             ("[[mapping]]\nresource = 'a'\ncommand = []", "is empty"),
             ("[lambda.a]\nruntime = 'x'", "line 1, column 1"),
             ("[checkpoints]\nrollback_on_failure = 1", "line 2, column 23"),
+            ("[lint]\nallow = ['time/no-timeot']", "the nearest is `time/no-timeout`"),
+            (
+                "[[lint.file]]\npath = 'a'\ndeny = ['NO_DOLAR']",
+                "the nearest is `NO_DOLLAR`",
+            ),
+            ("[[lint.file]]\nallow = []", "missing field `path`"),
         ] {
             let error = Configuration::parse(text, Path::new("/")).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

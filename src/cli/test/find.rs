@@ -190,14 +190,14 @@ fn machine(path: &Path, substitutions: &BTreeMap<String, String>, express: bool)
         express,
         ..Source::read(path)?
     };
-    match source.compile(substitutions.clone(), false) {
+    match source.compile(substitutions.clone()) {
         Ok(definition) => Ok(Machine {
             name: source::machine_name(path),
             path: path.to_owned(),
             definition: Arc::new(definition),
             express,
         }),
-        Err((_, findings)) => {
+        Err(findings) => {
             error::tell(&findings);
             Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
         }

@@ -9,6 +9,7 @@ use crate::cli::error::printable;
 use crate::cli::test::Arguments;
 use crate::cli::test::Coverages;
 use crate::cli::test::Outcome;
+use crate::cli::validate::report::xml;
 use crate::suite::check::seconds;
 use crate::suite::coverage::Coverage;
 
@@ -110,16 +111,16 @@ pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
         let _ = writeln!(
             text,
             "  <testsuite name=\"{0}\" tests=\"{1}\" failures=\"{n_failed}\" errors=\"0\" skipped=\"0\">",
-            escape(&path),
+            xml(&path),
             outcomes.len()
         );
         for outcome in outcomes {
             let _ = write!(
                 text,
                 "    <testcase name=\"{}\" classname=\"{}\" file=\"{}\" line=\"{}\" time=\"0\"",
-                escape(&outcome.case.name),
-                escape(&outcome.suite.machine.name),
-                escape(&path),
+                xml(&outcome.case.name),
+                xml(&outcome.suite.machine.name),
+                xml(&path),
                 outcome.case.place.line
             );
             match outcome.failures.first() {
@@ -128,8 +129,8 @@ pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
                     let _ = write!(
                         text,
                         ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
-                        escape(first),
-                        escape(&outcome.failures.join("\n"))
+                        xml(first),
+                        xml(&outcome.failures.join("\n"))
                     );
                 }
             }
@@ -138,24 +139,6 @@ pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
     }
     text.push_str("</testsuites>\n");
     text
-}
-
-/// Escapes a text for XML 1.0, which has no place for most control characters.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push_str("&#9;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// LCOV: a line per state, a branch per way out of it.

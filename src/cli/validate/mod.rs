@@ -1,16 +1,40 @@
 //! `stepfn validate`.
+//!
+//! `check` turns a definition into findings, `policy` says which of them are told, `report` has one file per form.
+//! Definitions are checked on all cores, and told in the order of the arguments.
 
-use std::collections::BTreeMap;
+mod baseline;
+mod check;
+mod fix;
+mod ordered;
+mod policy;
+mod region;
+pub(in crate::cli) mod report;
+mod teller;
+mod totals;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::path::PathBuf;
 
-use crate::cli::error;
+use crate::cli::configuration;
 use crate::cli::error::CliError;
-use crate::cli::source::Source;
+use crate::cli::replace::Replacement;
+use crate::cli::validate::baseline::Baseline;
+use crate::cli::validate::check::Subject;
+use crate::cli::validate::policy::Policy;
+use crate::cli::validate::report::Format;
+use crate::cli::validate::teller::Done;
+use crate::cli::validate::teller::Teller;
+use crate::lint::level::Level;
+use crate::lint::level::Levels;
+use crate::worker::configuration::Configuration;
 
-/// Check definitions as AWS would when a state machine is created
+/// Check definitions: what AWS would refuse, and what will go wrong at run time
 ///
-/// Prints every finding with its code, its place in the definition and the line of the file. Placeholders like
-/// `${Name}` need no value here. The parameters of this machine's own actions are checked, too.
+/// Prints every finding with its rule or AWS's code, its place in the definition and the line of the file; `stepfn
+/// explain RULE` says more. Placeholders like `${Name}` need no value here. The parameters of this machine's own actions
+/// are checked, too. Exit codes: 0 no errors; 1 errors, or findings that are denied; 2 something could not be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The definitions: JSON, or YAML by the extension `.yaml` or `.yml`
@@ -20,6 +44,48 @@ pub(crate) struct Arguments {
     /// The type that the state machines will have: EXPRESS has no `.sync`, no task tokens and no activities
     #[arg(long = "type", value_name = "TYPE", default_value = "STANDARD", ignore_case = true)]
     machine_type: MachineType,
+
+    /// How the findings are written; all forms but `human` go to stdout
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write the report to this file; people are told on stderr all the same
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Tell people counts by rule instead of each finding
+    #[arg(long, conflicts_with = "quiet")]
+    summary: bool,
+    /// Tell people nothing: the report and the exit code only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Tell information, too
+    #[arg(long)]
+    all: bool,
+
+    /// Fail on these findings: a rule, a code, a pattern like `time/*`, `warnings` or `all`
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    deny: Vec<String>,
+    /// Take these findings as warnings
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    warn: Vec<String>,
+    /// Do not tell these findings
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// The configuration with the table `[lint]` [default: `stepfn.toml` here, else `/etc/stepfn/stepfn.toml`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Do not tell the findings that this file lists
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write what is found to the baseline
+    #[arg(long, requires = "baseline", conflicts_with = "fix")]
+    update_baseline: bool,
+
+    /// Change the files: mend what can be mended mechanically
+    #[arg(long)]
+    fix: bool,
+    /// Print what --fix would change, and change nothing
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -30,43 +96,89 @@ pub(crate) enum MachineType {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
-    let mut n_findings = 0;
-    let mut n_invalid = 0;
-    let mut unreadable = false;
-    for path in &arguments.files {
-        let source = match Source::read(path) {
-            Ok(source) => Source {
-                express: arguments.machine_type == MachineType::Express,
-                ..source
-            },
+    if arguments.dry_run && arguments.format != Format::Human {
+        let error = CliError::usage("`--dry-run` prints a difference to stdout, where the report would be");
+        return Err(error.hint("leave `--format` out"));
+    }
+    let policy = arguments.policy()?;
+    let n_threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut teller = Teller::new(arguments, &policy)?;
+    let work = |path: &PathBuf| arguments.check(path, &policy);
+    ordered::each(&arguments.files, n_threads, work, |done| teller.take(done))?;
+    teller.finish()
+}
+
+impl Arguments {
+    /// Puts together what is said of levels.
+    fn policy(&self) -> Result<Policy, CliError> {
+        let configuration = match configuration::file(self.config.as_deref()) {
+            Some(path) => configuration::read(&path)?,
+            None => Configuration::default(),
+        };
+        let mut asked = Levels::default();
+        let options = [
+            ("deny", &self.deny, Level::Deny),
+            ("warn", &self.warn, Level::Warn),
+            ("allow", &self.allow, Level::Allow),
+        ];
+        for (option, texts, level) in options {
+            for text in texts {
+                let set = asked.set(text, level);
+                set.map_err(|error| CliError::usage(format!("`--{option} {text}` cannot be obeyed: {error}")))?;
+            }
+        }
+        let baseline = match &self.baseline {
+            Some(path) if self.update_baseline && !path.exists() => Some(Baseline::empty(path)),
+            Some(path) => Some(Baseline::read(path)?),
+            None => None,
+        };
+        Ok(Policy {
+            configured: configuration.lint,
+            for_files: configuration.lint_for_files,
+            asked,
+            baseline,
+            updates_baseline: self.update_baseline,
+            all: self.all,
+        })
+    }
+
+    /// Checks a file, and mends it if that is asked for.
+    fn check(&self, path: &Path, policy: &Policy) -> Done {
+        let mut done = Done {
+            path: check::told(path),
+            judged: Vec::new(),
+            mended: None,
+            failed: None,
+        };
+        let subjects = match check::subjects(path, self.machine_type == MachineType::Express) {
+            Ok(subjects) => subjects,
             Err(error) => {
-                error.print();
-                unreadable = true;
-                continue;
+                done.failed = Some(error);
+                return done;
             }
         };
-        let (count, text) = match source.compile(BTreeMap::new(), true) {
-            Ok(definition) => source.check_actions(&definition),
-            Err(found) => found,
-        };
-        if count > 0 {
-            error::tell(&text);
-            n_findings += count;
-            n_invalid += 1;
+        for subject in subjects {
+            let mended = match self.fix {
+                true => fix::mend(&subject, policy),
+                false => None,
+            };
+            let Some(mended) = mended else {
+                done.judged.push(policy.judge(subject.check()));
+                continue;
+            };
+            let text = match self.dry_run {
+                true => subject.text,
+                false => {
+                    if let Err(error) = Replacement::write(path, &mended.after) {
+                        done.failed = Some(error);
+                        return done;
+                    }
+                    mended.after.as_str().into()
+                }
+            };
+            done.judged.push(policy.judge(Subject { text, ..subject }.check()));
+            done.mended = Some(mended);
         }
+        done
     }
-    if n_invalid > 0 {
-        let findings = if n_findings == 1 { "finding" } else { "findings" };
-        let files = if n_invalid == 1 {
-            "definition is"
-        } else {
-            "definitions are"
-        };
-        error::tell(&format!("{n_findings} {findings}: {n_invalid} {files} invalid.\n"));
-    }
-    Ok(match (unreadable, n_invalid) {
-        (true, _) => error::USAGE,
-        (false, 0) => 0,
-        (false, _) => error::FAILED,
-    })
 }

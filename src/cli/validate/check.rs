@@ -1,0 +1,226 @@
+//! One definition to its findings.
+
+use std::collections::BTreeMap;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::asl::definition::Definition;
+use crate::asl::load::Options;
+use crate::asl::load::find_within;
+use crate::cli::advice;
+use crate::cli::error::CliError;
+use crate::cli::source::Source;
+use crate::lint::catalog::INVALID_ACTION;
+use crate::lint::check_kept;
+use crate::lint::finding::Confidence;
+use crate::lint::finding::Finding;
+use crate::lint::finding::Severity;
+use crate::lint::marker;
+use crate::lint::marker::Sorted;
+use crate::model::span::Span;
+use crate::worker::action::check;
+
+/// A definition to check, wherever it stands.
+pub(crate) struct Subject {
+    /// The file, as it is told: relative to the current directory where it is below it.
+    pub(crate) path: String,
+    /// The definition's text.
+    pub(crate) text: Arc<str>,
+    pub(crate) options: Options,
+    /// The file around it, when the file is not the definition itself.
+    pub(crate) outer: Option<Outer>,
+}
+
+/// What a definition stands in, such as a template.
+pub(crate) struct Outer {
+    /// Which one of the file it is: `Resources/OrderMachine`.
+    pub(crate) name: String,
+    /// The file's text.
+    pub(crate) text: Arc<str>,
+    /// From a place in the definition to the same in the file. None where there is no such place.
+    pub(crate) place: Box<dyn Fn(Span) -> Option<Span> + Send + Sync>,
+}
+
+/// A definition that was checked. Places are those in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    pub(crate) path: String,
+    /// Which one of the file it is, when the file is not the definition itself.
+    pub(crate) name: Option<String>,
+    /// The file's text.
+    pub(crate) text: Arc<str>,
+    pub(crate) findings: Vec<Finding>,
+    /// What a marker in a comment suppresses, with its reason.
+    pub(crate) ignored: Vec<(Finding, String)>,
+    /// How many findings could be mended if they did not stand in another file's text.
+    pub(crate) n_out_of_reach: usize,
+}
+
+impl Subject {
+    /// Reads a file that is a definition.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not UTF-8.
+    pub(crate) fn read(path: &Path, express: bool) -> Result<Self, CliError> {
+        let source = Source::read(path)?;
+        Ok(Self {
+            path: told(path),
+            text: source.text.into(),
+            options: Options {
+                format: source.format,
+                substitutions: BTreeMap::new(),
+                open_placeholders: true,
+                express,
+            },
+            outer: None,
+        })
+    }
+
+    /// Returns the same with another text.
+    pub(crate) fn with(&self, text: &str) -> Self {
+        Self {
+            path: self.path.clone(),
+            text: text.into(),
+            options: self.options.clone(),
+            outer: None,
+        }
+    }
+
+    /// Looks at it with all that there is: what AWS refuses, what this machine's actions take, the rules.
+    pub(crate) fn check(&self) -> Checked {
+        let mut sorted = match check_kept(&self.text, &self.options) {
+            Ok(kept) => {
+                let mut findings = kept.findings;
+                findings.extend(self.check_actions(&kept.definition));
+                marker::sort(&kept.root, findings)
+            }
+            Err(refused) => Sorted {
+                findings: refused.into_iter().map(advice::finding).collect(),
+                ignored: Vec::new(),
+            },
+        };
+        let mut n_out_of_reach = 0;
+        if let Some(outer) = &self.outer {
+            n_out_of_reach = sorted.findings.iter().filter(|finding| finding.fix.is_some()).count();
+            let ignored = sorted.ignored.iter_mut().map(|(finding, _)| finding);
+            sorted
+                .findings
+                .iter_mut()
+                .chain(ignored)
+                .for_each(|finding| outer.lift(finding));
+        }
+        sorted
+            .findings
+            .sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+        Checked {
+            path: self.path.clone(),
+            name: self.outer.as_ref().map(|outer| outer.name.clone()),
+            text: Arc::clone(self.outer.as_ref().map_or(&self.text, |outer| &outer.text)),
+            findings: sorted.findings,
+            ignored: sorted.ignored,
+            n_out_of_reach,
+        }
+    }
+
+    /// Checks the tasks that are actions of this machine.
+    fn check_actions(&self, definition: &Definition) -> Vec<Finding> {
+        let problems = check::definition(definition).into_iter();
+        let findings = problems.filter_map(|(id, problem)| {
+            let state = definition.state(id);
+            let place = find_within(&self.text, self.options.format, state.span, &problem.pointer);
+            if place.is_some_and(|place| place.has_placeholder) {
+                // What it will be is not known yet.
+                return None;
+            }
+            Some(Finding {
+                rule: INVALID_ACTION,
+                severity: Severity::Error,
+                confidence: Confidence::Static,
+                message: problem.message.trim_end_matches('.').to_owned(),
+                hint: None,
+                location: Some(format!("{}{}", state.name, problem.pointer)),
+                span: Some(place.map_or(state.span, |place| place.span)),
+                fix: None,
+            })
+        });
+        findings.collect()
+    }
+}
+
+impl Outer {
+    /// Moves a finding to its place in the file.
+    fn lift(&self, finding: &mut Finding) {
+        finding.span = finding.span.and_then(&self.place);
+        // What stands in a text of JSON is escaped there: an edit would not be what it was meant to be.
+        finding.fix = None;
+    }
+}
+
+/// Returns the definitions of a file.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn subjects(path: &Path, express: bool) -> Result<Vec<Subject>, CliError> {
+    Subject::read(path, express).map(|subject| vec![subject])
+}
+
+/// Spells a path as it is told: the same for every spelling of it, relative to the current directory if it is below.
+pub(crate) fn told(path: &Path) -> String {
+    let below = std::env::current_dir().ok();
+    let below = below.as_ref().and_then(|directory| path.strip_prefix(directory).ok());
+    let parts = below.unwrap_or(path).components();
+    let clean: PathBuf = parts.filter(|part| *part != Component::CurDir).collect();
+    if clean.as_os_str().is_empty() {
+        return path.display().to_string();
+    }
+    clean.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_in_one_way() {
+        let here = std::env::current_dir().unwrap();
+        for (path, expected) in [
+            (PathBuf::from("./a/./b.json"), "a/b.json"),
+            (here.join("a/b.json"), "a/b.json"),
+            (PathBuf::from("/a/b.json"), "/a/b.json"),
+            (PathBuf::from("../b.json"), "../b.json"),
+            (PathBuf::from("."), "."),
+        ] {
+            assert_eq!(told(&path), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_those_of_the_file_around() {
+        let inner = r#"{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a":"$.a"},"End":true}}}"#;
+        let outer = format!("Definition:\n    {inner}\n");
+        let shift = |span: Span| {
+            Some(Span {
+                line: span.line + 1,
+                column: span.column + 4,
+                start: span.start + 16,
+                end: span.end + 16,
+            })
+        };
+        let subject = Subject {
+            path: "template.yaml".to_owned(),
+            text: inner.into(),
+            options: Options::default(),
+            outer: Some(Outer {
+                name: "Machine".to_owned(),
+                text: outer.as_str().into(),
+                place: Box::new(shift),
+            }),
+        };
+        let checked = subject.check();
+        let span = checked.findings[0].span.unwrap();
+        assert_eq!(&checked.text[span.start as usize..span.end as usize], "\"$.a\"");
+        assert_eq!((span.line, checked.name.as_deref()), (2, Some("Machine")));
+    }
+}
