@@ -14,6 +14,7 @@ mod error;
 mod excerpt;
 mod explore;
 mod graph;
+mod explain;
 mod history;
 mod launch;
 mod logging;
@@ -67,6 +68,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Explore(explore::Arguments),
     Graph(graph::Arguments),
+    Explain(explain::Arguments),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
@@ -101,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explore(arguments) => explore::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),
