@@ -157,7 +157,8 @@ mod tests {
 
                 {
                   "StartAt": "Ask",
-        "#]].assert_eq(&lines.collect::<String>());
+        "#]]
+        .assert_eq(&lines.collect::<String>());
         assert_eq!(text.matches("\n    {\n").count(), 2 * entry.examples.len());
     }
 
@@ -170,7 +171,8 @@ mod tests {
 
             Severity:   error at any level: the definition cannot be used
             Confidence: decided by the definition alone
-        "#]].assert_eq(&explanation(&catalog::named("INVALID_STATE_NAME").unwrap()));
+        "#]]
+        .assert_eq(&explanation(&catalog::named("INVALID_STATE_NAME").unwrap()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::lint::catalog::UNKNOWN_RULE;
 use crate::lint::catalog::UNUSED_IGNORE;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Finding;
+use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
 use crate::lint::level::Level;
 use crate::lint::level::Levels;
@@ -28,6 +29,8 @@ struct Marker {
     span: Span,
     /// What it counts for.
     scope: Span,
+    /// What removes it, when nothing else stands in the way.
+    removal: Option<Fix>,
 }
 
 impl Marker {
@@ -44,7 +47,10 @@ impl Marker {
     /// Says that it suppresses nothing.
     fn unused(&self) -> Finding {
         let message = format!("`{BEGIN} {}` suppresses nothing here", self.rule);
-        self.finding(UNUSED_IGNORE, Severity::Information, message, "remove it")
+        Finding {
+            fix: self.removal.clone(),
+            ..self.finding(UNUSED_IGNORE, Severity::Information, message, "remove it")
+        }
     }
 
     fn finding(&self, rule: &'static str, severity: Severity, message: String, hint: &str) -> Finding {
@@ -71,8 +77,8 @@ pub(crate) struct Sorted {
 }
 
 /// Takes out of findings what the markers of a definition suppress. What cannot be used stays.
-pub(crate) fn sort(root: &Node, findings: Vec<Finding>) -> Sorted {
-    let (markers, wrong) = markers(root);
+pub(crate) fn sort(text: &str, root: &Node, findings: Vec<Finding>) -> Sorted {
+    let (markers, wrong) = markers(text, root);
     let mut sorted = Sorted::default();
     let mut used = vec![false; markers.len()];
     for finding in findings {
@@ -97,18 +103,18 @@ pub(crate) fn sort(root: &Node, findings: Vec<Finding>) -> Sorted {
 
 /// Finds the markers of a definition: in the comments of the machine, its blocks, states, choice rules, retriers and
 /// catchers. Returns them and what is wrong with others.
-fn markers(root: &Node) -> (Vec<Marker>, Vec<Finding>) {
+fn markers(text: &str, root: &Node) -> (Vec<Marker>, Vec<Finding>) {
     let mut found = Vec::new();
     // Blocks wait in a list, so that nesting costs no stack.
     let mut blocks = vec![(root, String::new())];
     while let Some((block, at)) = blocks.pop() {
-        read(block, &at, &mut found);
+        read(text, block, &at, &mut found);
         for member in block.get("States").map_or(&[][..], Node::members) {
             let (state, at) = (&member.value, format!("{at}/States/{}", member.key));
-            read(state, &at, &mut found);
+            read(text, state, &at, &mut found);
             for name in ["Choices", "Retry", "Catch"] {
                 let rules = state.get(name).map_or(&[][..], Node::elements).iter().enumerate();
-                rules.for_each(|(index, rule)| read(rule, &format!("{at}/{name}[{index}]"), &mut found));
+                rules.for_each(|(index, rule)| read(text, rule, &format!("{at}/{name}[{index}]"), &mut found));
             }
             for name in ["ItemProcessor", "Iterator"] {
                 blocks.extend(state.get(name).map(|block| (block, format!("{at}/{name}"))));
@@ -137,7 +143,7 @@ fn markers(root: &Node) -> (Vec<Marker>, Vec<Finding>) {
 }
 
 /// Reads the markers of one object's comment.
-fn read(object: &Node, at: &str, found: &mut Vec<Marker>) {
+fn read(source: &str, object: &Node, at: &str, found: &mut Vec<Marker>) {
     let Some(comment) = object.get("Comment") else { return };
     let text = comment.text().unwrap_or_default();
     for marker in text.split(BEGIN).skip(1) {
@@ -157,14 +163,42 @@ fn read(object: &Node, at: &str, found: &mut Vec<Marker>) {
                 }
             }
         }
+        let removal = match rules.len() {
+            1 => removal(source, comment.span, marker.lines().next().unwrap_or_default()),
+            _ => None,
+        };
         found.extend(rules.into_iter().map(|rule| Marker {
             rule,
             reason: rest.trim_end().to_owned(),
             location: format!("{at}/Comment"),
             span: comment.span,
             scope: object.span,
+            removal: removal.clone(),
         }));
     }
+}
+
+/// Returns the edit that takes a marker out of a comment, where the comment is written as it reads.
+fn removal(source: &str, comment: Span, marker: &str) -> Option<Fix> {
+    let written = source.get(comment.start as usize..comment.end as usize)?;
+    let marker = format!("{BEGIN}{}", marker.trim_end());
+    let (before, after) = written.split_once(&marker)?;
+    if after.contains(&marker) || written.contains(['\\', '\n']) {
+        return None;
+    }
+    let offset = |at: usize| u32::try_from(at).ok().map(|at| comment.start + at);
+    let start = offset(before.trim_end_matches(' ').len())?;
+    let end = offset(before.len() + marker.len())?;
+    let column = comment.column + u32::try_from(before.trim_end_matches(' ').chars().count()).ok()?;
+    let span = Span {
+        line: comment.line,
+        column,
+        start,
+        end,
+    };
+    Some(Fix {
+        edits: vec![(span, String::new())],
+    })
 }
 
 #[cfg(test)]
@@ -193,8 +227,9 @@ mod tests {
         ] {
             let text =
                 serde_json::json!({ "Comment": comment, "StartAt": "A", "States": { "A": { "Type": "Succeed" } } });
-            let kept = check_kept(&text.to_string(), &Options::default()).unwrap();
-            let (markers, wrong) = markers(&kept.root);
+            let text = text.to_string();
+            let kept = check_kept(&text, &Options::default()).unwrap();
+            let (markers, wrong) = markers(&text, &kept.root);
             let markers = markers
                 .iter()
                 .map(|marker| (marker.rule.as_str(), marker.reason.as_str()));
@@ -210,7 +245,7 @@ mod tests {
             "Next":"B"},"B":{"Type":"Pass","Parameters":{"a":"$.a"},"End":true}}}"#
             .replace(r#""End":true,"Comment""#, r#""Comment""#);
         let kept = check_kept(&text, &Options::default()).unwrap();
-        let (markers, _) = markers(&kept.root);
+        let (markers, _) = markers(&text, &kept.root);
         let told = |finding: &Finding| (finding.location.clone().unwrap(), markers[0].suppresses(finding));
         let told: Vec<_> = kept.findings.iter().map(told).collect();
         assert_eq!(
@@ -228,7 +263,7 @@ mod tests {
             "A":{"Type":"Pass","Comment":"lint-ignore: NO_DOLLAR it is a text","Parameters":{"a":"$.a"},"Next":"B"},
             "B":{"Type":"Pass","Parameters":{"a":"$.a"},"End":true}}}"#;
         let kept = check_kept(text, &Options::default()).unwrap();
-        let sorted = sort(&kept.root, kept.findings);
+        let sorted = sort(text, &kept.root, kept.findings);
         let told = sorted
             .findings
             .iter()
@@ -239,6 +274,33 @@ mod tests {
         );
         assert_eq!(sorted.ignored.len(), 1);
         assert_eq!(sorted.ignored[0].1, "it is a text");
+    }
+
+    #[test]
+    fn a_marker_is_removed_where_it_is_written_as_it_reads() {
+        for (comment, expected) in [
+            ("é lint-ignore: NO_PATH why", Some("é")),
+            ("lint-ignore: NO_PATH ", Some(" ")),
+            (
+                "a lint-ignore: NO_PATH b lint-ignore: NO_DOLLAR",
+                Some("a lint-ignore: NO_DOLLAR"),
+            ),
+            ("a lint-ignore: NO_PATH, NO_DOLLAR", None),
+            ("a\\tlint-ignore: NO_PATH", None),
+        ] {
+            let text = format!(r#"{{"Comment":"{comment}","StartAt":"A","States":{{"A":{{"Type":"Succeed"}}}}}}"#);
+            let kept = check_kept(&text, &Options::default()).unwrap();
+            let unused = sort(&text, &kept.root, Vec::new()).findings.remove(0);
+            let removed = unused.fix.map(|fix| {
+                let (span, _) = &fix.edits[0];
+                format!("{}{}", &text[..span.start as usize], &text[span.end as usize..])
+            });
+            assert_eq!(
+                removed,
+                expected.map(|expected| text.replace(comment, expected)),
+                "{comment}"
+            );
+        }
     }
 
     #[test]
@@ -259,7 +321,7 @@ mod tests {
             let text =
                 format!(r#"{{"StartAt":"A","States":{{"A":{{"Type":"Succeed","Comment":"lint-ignore: {rules}"}}}}}}"#);
             let kept = check_kept(&text, &Options::default()).unwrap();
-            let (markers, wrong) = markers(&kept.root);
+            let (markers, wrong) = markers(&text, &kept.root);
             assert_eq!(markers, []);
             let wrong = wrong.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>();
             assert_eq!(wrong, [expected]);

@@ -94,7 +94,7 @@ impl Subject {
             Ok(kept) => {
                 let mut findings = kept.findings;
                 findings.extend(self.check_actions(&kept.definition));
-                marker::sort(&kept.root, findings)
+                marker::sort(&self.text, &kept.root, findings)
             }
             Err(refused) => Sorted {
                 findings: refused.into_iter().map(advice::finding).collect(),
