@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Reads the reports that scripts/smoke/reports made: DIRECTORY [SCHEMA OF SARIF]."""
+
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+from junitparser import JUnitXml
+
+scratch = Path(sys.argv[1])
+
+
+def load(name):
+    return json.loads((scratch / name).read_text())
+
+
+sarif = load("out.sarif")
+if len(sys.argv) > 2:
+    schema = json.loads(Path(sys.argv[2]).read_text())
+    jsonschema.validators.validator_for(schema)(schema).validate(sarif)
+    print("SARIF: valid by the official schema", file=sys.stderr)
+run = sarif["runs"][0]
+rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+assert len(rules) == len(set(rules))
+by_rule = {}
+for result in run["results"]:
+    assert rules[result["ruleIndex"]] == result["ruleId"]
+    by_rule.setdefault(result["ruleId"], []).append(result)
+(refused,) = [result for result in by_rule["SCHEMA_VALIDATION_FAILED"]]
+assert refused["level"] == "error"
+assert refused["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/refused%20%3C%26%3E.json")
+assert [result for result in by_rule["NO_DOLLAR"] if result.get("suppressions") == [{"kind": "inSource", "justification": "a text"}]]
+(unused,) = by_rule["lint/unused-ignore"]
+(change,) = unused["fixes"][0]["artifactChanges"]
+assert change["replacements"][0]["insertedContent"] == {"text": ""}
+assert run["invocations"][0]["executionSuccessful"] is False
+fingerprints = [result["partialFingerprints"]["stepfnFinding/v1"] for result in run["results"]]
+assert len(fingerprints) == len(set(fingerprints))
+
+# Its own counts are those that junitparser counts again.
+for name in ["out.junit", "tests.junit"]:
+    xml = JUnitXml.fromfile(str(scratch / name))
+    suites = list(xml)
+    told = sum(suite.failures for suite in suites), sum(suite.errors for suite in suites), sum(suite.tests for suite in suites)
+    xml.update_statistics()
+    assert told == (xml.failures, xml.errors, xml.tests), (name, told, xml)
+    assert xml.tests > 0
+    if name == "out.junit":
+        assert (xml.failures, xml.errors) == (1, 1), xml
+        assert any(suite.name.endswith("refused <&>.json") for suite in suites)
+    print(f"JUnit: {xml.tests} cases of {name} read", file=sys.stderr)
+
+issues = load("out.gitlab")
+for issue in issues:
+    assert {"description", "check_name", "fingerprint", "severity", "location"} <= issue.keys()
+    assert issue["severity"] in {"info", "minor", "major", "critical", "blocker"}
+    assert issue["location"]["lines"]["begin"] >= 1
+assert len({issue["fingerprint"] for issue in issues}) == len(issues)
+
+summary = load("out.json")["summary"]
+assert summary["errors"] == 1 and summary["unreadable"] == 1 and summary["suppressed"]["comment"] == 1, summary
