@@ -56,7 +56,7 @@ struct Arguments {
 const LONG_ABOUT: &str = "\
 Runs Amazon States Language definitions on this machine, as AWS Step Functions would.
 
-Exit codes: 0 done; 1 the execution failed, or a definition has findings; 2 wrong use or an invalid definition; \
+Exit codes: 0 done; 1 the execution failed, or a definition has errors; 2 wrong use or an invalid definition; \
 3 an internal error; 130 interrupted with Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
