@@ -4,8 +4,10 @@ mod scratch;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::Value;
+use stepfn::lint::catalog;
 
 use crate::scratch::Scratch;
 use crate::scratch::stderr;
@@ -300,4 +302,34 @@ fn a_rule_is_explained() {
         let text = String::from_utf8(output.stdout.clone()).unwrap() + &stderr(&output);
         assert!(text.contains(part), "{arguments:?}\n{text}");
     }
+}
+
+/// Words of the language that look like codes.
+const NO_CODES: &[&str] = &["ATHENA_DATA", "FIRST_ROW", "LOAD_AND_FLATTEN"];
+
+#[test]
+fn every_code_can_be_explained() {
+    let literal = regex::Regex::new("\"([A-Z]+(?:_[A-Z]+)+)\"").unwrap();
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/asl")];
+    let mut n_codes = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            for code in literal.captures_iter(&fs::read_to_string(&path).unwrap()) {
+                n_codes += 1;
+                let is_known = catalog::named(&code[1]).is_some() || NO_CODES.contains(&&code[1]);
+                assert!(
+                    is_known,
+                    "{} of {} is not in src/lint/catalog.rs",
+                    &code[1],
+                    path.display()
+                );
+            }
+        }
+    }
+    assert!(10 < n_codes);
 }

@@ -5,8 +5,13 @@ use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use crate::cli::error::CliError;
+
+/// How many parts this process has begun: two threads may replace one file.
+static N_PARTS: AtomicUsize = AtomicUsize::new(0);
 
 /// A file that takes its name when it is complete.
 #[derive(Debug)]
@@ -35,7 +40,8 @@ impl Replacement {
             });
         }
         let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
+        let number = N_PARTS.fetch_add(1, Ordering::Relaxed);
+        name.push(format!(".{}-{number}.part", std::process::id()));
         let part = target.with_file_name(name);
         let file = File::create(&part).map_err(failed)?;
         let replacement = Self {
