@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_file_around() {
-        let inner = r#"{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a":"$.a"},"End":true}}}"#;
+        let inner = r#"{"Comment":"lint-ignore: NO_PATH","StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a":"$.a"},"End":true}}}"#;
         let outer = format!("Definition:\n    {inner}\n");
         let shift = |span: Span| {
             Some(Span {
@@ -219,7 +219,13 @@ mod tests {
             }),
         };
         let checked = subject.check();
-        let span = checked.findings[0].span.unwrap();
+        // It could be mended, were it not inside of another file.
+        assert_eq!(
+            (checked.findings[0].rule, checked.n_out_of_reach),
+            ("lint/unused-ignore", 1)
+        );
+        assert_eq!(checked.findings[0].fix, None);
+        let span = checked.findings[1].span.unwrap();
         assert_eq!(&checked.text[span.start as usize..span.end as usize], "\"$.a\"");
         assert_eq!((span.line, checked.name.as_deref()), (2, Some("Machine")));
     }

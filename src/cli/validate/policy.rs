@@ -71,6 +71,24 @@ pub(crate) enum Why {
     Level,
 }
 
+impl Judged {
+    /// Spells a finding's place: which definition of the file, where in it.
+    pub(crate) fn place(&self, finding: &Finding) -> Option<String> {
+        match (&self.name, &finding.location) {
+            (Some(name), Some(location)) => Some(format!("{name} {location}")),
+            (name, location) => name.clone().or_else(|| location.clone()),
+        }
+    }
+
+    /// Spells a finding: what it is, and its place.
+    pub(crate) fn sentence(&self, finding: &Finding) -> String {
+        match self.place(finding) {
+            Some(place) => format!("{} at {place}", finding.message),
+            None => finding.message.clone(),
+        }
+    }
+}
+
 impl Told {
     /// Returns what a baseline knows it by.
     pub(crate) fn key(&self) -> &Key {

@@ -52,10 +52,7 @@ fn annotation(judged: &Judged, told: &Told) -> String {
         }
     }
     line += &format!(",title={}", property(finding.rule));
-    let mut message = finding.message.clone();
-    if let Some(location) = &finding.location {
-        message += &format!(" at {location}");
-    }
+    let mut message = judged.sentence(finding);
     if let Some(hint) = &finding.hint {
         message += &format!("\n{hint}");
     }

@@ -51,13 +51,9 @@ fn issue(judged: &Judged, told: &Told) -> String {
         Severity::Information => "info",
         Severity::Warning => "minor",
     };
-    let description = match &finding.location {
-        Some(location) => format!("{} at {location}", finding.message),
-        None => finding.message.clone(),
-    };
     let lines = told.region.as_ref();
     let issue = json!({
-        "description": description,
+        "description": judged.sentence(finding),
         "check_name": finding.rule,
         "fingerprint": told.fingerprint,
         "severity": severity,

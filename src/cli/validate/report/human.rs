@@ -20,15 +20,9 @@ impl Report for Human {
     }
 
     fn definition(&self, judged: &Judged) -> Vec<String> {
-        let findings = judged.told.iter().map(|told| {
-            let finding = told.finding.clone();
-            match (&judged.name, &finding.location) {
-                (Some(name), location) => Finding {
-                    location: Some(format!("{name} {}", location.as_deref().unwrap_or_default())),
-                    ..finding
-                },
-                (None, _) => finding,
-            }
+        let findings = judged.told.iter().map(|told| Finding {
+            location: judged.place(&told.finding),
+            ..told.finding.clone()
         });
         let findings: Vec<Finding> = findings.collect();
         let text = match self.is_plain {

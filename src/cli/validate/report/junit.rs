@@ -47,7 +47,7 @@ impl Report for Junit {
                 xml(finding.rule),
                 xml(location),
             );
-            let mut whole = format!("{}:{line}: {} at {location}.", judged.path, finding.message);
+            let mut whole = format!("{}:{line}: {}.", judged.path, judged.sentence(finding));
             if let Some(hint) = &finding.hint {
                 let _ = write!(whole, "\nHint: {hint}.");
             }

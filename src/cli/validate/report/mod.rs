@@ -111,6 +111,7 @@ pub(crate) fn xml(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
     use expect_test::Expect;
     use expect_test::expect;
 
@@ -244,6 +245,17 @@ mod tests {
             </testsuites>
         "#]],
         );
+    }
+
+    #[test]
+    fn a_definition_of_a_template_is_named() {
+        let mut checked = checked("template.yaml", "{}");
+        checked.name = Some("Resources/Order".to_owned());
+        let judged = Policy::default().judge(checked);
+        for format in Format::value_variants() {
+            let text = of(*format).definition(&judged).concat();
+            assert!(text.contains("Resources/Order"), "{format:?} {text}");
+        }
     }
 
     #[test]

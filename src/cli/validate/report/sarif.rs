@@ -117,10 +117,8 @@ fn result(judged: &Judged, told: &Told) -> Value {
         physical["region"] = self::region(region);
     }
     let mut location = json!({ "physicalLocation": physical });
-    let logical = [judged.name.as_deref(), finding.location.as_deref()];
-    let logical = logical.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    if !logical.is_empty() {
-        location["logicalLocations"] = json!([{ "fullyQualifiedName": logical }]);
+    if let Some(place) = judged.place(finding) {
+        location["logicalLocations"] = json!([{ "fullyQualifiedName": place }]);
     }
     let message = match &finding.hint {
         Some(hint) => format!("{}. To mend it: {hint}.", finding.message),
