@@ -113,7 +113,9 @@ mod tests {
         use Level::Allow;
         use Level::Deny;
         use Level::Warn;
-        let rows: &[(&[(&str, Level)], Option<Level>)] = &[
+
+        type Said<'a> = &'a [(&'a str, Level)];
+        let rows: &[(Said<'_>, Option<Level>)] = &[
             (&[], None),
             (&[("warnings", Deny)], Some(Deny)),
             (&[("all", Deny), ("warnings", Allow)], Some(Allow)),

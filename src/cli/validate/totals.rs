@@ -76,7 +76,7 @@ impl Totals {
                 n => format!("; {n} are invalid"),
             };
         }
-        if 0 < self.unreadable.len() {
+        if !self.unreadable.is_empty() {
             let files = counted(self.unreadable.len(), "file", "files");
             line += &format!("; {files} could not be read");
         }

@@ -37,7 +37,7 @@ impl Report for Json {
             "path": judged.path,
             "machine": judged.name,
             "valid": !judged.told.iter().any(Told::is_refusal),
-            "findings": judged.told.iter().map(|told| finding(told)).collect::<Vec<_>>(),
+            "findings": judged.told.iter().map(finding).collect::<Vec<_>>(),
             "suppressed": suppressed.collect::<Vec<_>>(),
             "hidden": judged.n_hidden,
         });
