@@ -69,15 +69,15 @@ impl Marker {
 
 /// What markers leave of findings.
 #[derive(Debug, Default)]
-pub(crate) struct Sorted {
+pub(super) struct Sorted {
     /// What no marker suppresses, and what is wrong with the markers themselves.
-    pub(crate) findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// What a marker suppresses, with its reason.
-    pub(crate) ignored: Vec<(Finding, String)>,
+    pub(super) ignored: Vec<(Finding, String)>,
 }
 
 /// Takes out of findings what the markers of a definition suppress. What cannot be used stays.
-pub(crate) fn sort(text: &str, root: &Node, findings: Vec<Finding>) -> Sorted {
+pub(super) fn sort(text: &str, root: &Node, findings: Vec<Finding>) -> Sorted {
     let (markers, wrong) = markers(text, root);
     let mut sorted = Sorted::default();
     let mut used = vec![false; markers.len()];

@@ -13,7 +13,7 @@ pub(crate) mod entry;
 pub mod finding;
 pub(crate) mod integration;
 pub mod level;
-pub mod marker;
+mod marker;
 pub(crate) mod repeat;
 pub mod rule;
 pub(crate) mod sdk;
@@ -42,20 +42,42 @@ pub fn check(text: &str, options: &Options) -> Result<Vec<Finding>, Vec<Diagnost
     check_kept(text, options).map(|kept| kept.findings)
 }
 
-/// A definition that was looked at.
+/// A definition that was looked at, its own comments obeyed.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) definition: Definition,
-    /// As written, placeholders filled.
-    pub(crate) root: Node,
+pub struct Looked {
+    /// Compiled.
+    pub definition: Definition,
+    /// What no comment suppresses, and what is wrong with such comments, in the order of the text.
+    pub findings: Vec<Finding>,
+    /// What a comment suppresses, with its reason, which may be empty.
+    pub ignored: Vec<(Finding, String)>,
 }
 
-/// As [`check`], and keeps what was compiled for those who look further.
+/// As [`check`], but `lint-ignore:` in comments counts.
 ///
 /// # Errors
 /// As for [`check`].
-pub(crate) fn check_kept(text: &str, options: &Options) -> Result<Kept, Vec<Diagnostic>> {
+pub fn look(text: &str, options: &Options) -> Result<Looked, Vec<Diagnostic>> {
+    let kept = check_kept(text, options)?;
+    let mut sorted = marker::sort(text, &kept.root, kept.findings);
+    sorted
+        .findings
+        .sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+    Ok(Looked {
+        definition: kept.definition,
+        findings: sorted.findings,
+        ignored: sorted.ignored,
+    })
+}
+
+struct Kept {
+    findings: Vec<Finding>,
+    definition: Definition,
+    /// As written, placeholders filled.
+    root: Node,
+}
+
+fn check_kept(text: &str, options: &Options) -> Result<Kept, Vec<Diagnostic>> {
     let (definition, root) = load::compile_kept(text, options)?;
     let warnings = load::warnings_of(&root).into_iter();
     let mut findings: Vec<Finding> = warnings

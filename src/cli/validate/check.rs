@@ -13,12 +13,10 @@ use crate::cli::advice;
 use crate::cli::error::CliError;
 use crate::cli::source::Source;
 use crate::lint::catalog::INVALID_ACTION;
-use crate::lint::check_kept;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Finding;
 use crate::lint::finding::Severity;
-use crate::lint::marker;
-use crate::lint::marker::Sorted;
+use crate::lint::look;
 use crate::model::span::Span;
 use crate::worker::action::check;
 
@@ -90,36 +88,30 @@ impl Subject {
 
     /// Looks at it with all that there is: what AWS refuses, what this machine's actions take, the rules.
     pub(crate) fn check(&self) -> Checked {
-        let mut sorted = match check_kept(&self.text, &self.options) {
-            Ok(kept) => {
-                let mut findings = kept.findings;
-                findings.extend(self.check_actions(&kept.definition));
-                marker::sort(&self.text, &kept.root, findings)
+        let (mut findings, mut ignored) = match look(&self.text, &self.options) {
+            Ok(looked) => {
+                let mut findings = looked.findings;
+                findings.extend(self.check_actions(&looked.definition));
+                (findings, looked.ignored)
             }
-            Err(refused) => Sorted {
-                findings: refused.into_iter().map(advice::finding).collect(),
-                ignored: Vec::new(),
-            },
+            Err(refused) => (refused.into_iter().map(advice::finding).collect(), Vec::new()),
         };
         let mut n_out_of_reach = 0;
         if let Some(outer) = &self.outer {
-            n_out_of_reach = sorted.findings.iter().filter(|finding| finding.fix.is_some()).count();
-            let ignored = sorted.ignored.iter_mut().map(|(finding, _)| finding);
-            sorted
-                .findings
+            n_out_of_reach = findings.iter().filter(|finding| finding.fix.is_some()).count();
+            let of_ignored = ignored.iter_mut().map(|(finding, _)| finding);
+            findings
                 .iter_mut()
-                .chain(ignored)
+                .chain(of_ignored)
                 .for_each(|finding| outer.lift(finding));
         }
-        sorted
-            .findings
-            .sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
+        findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
         Checked {
             path: self.path.clone(),
             name: self.outer.as_ref().map(|outer| outer.name.clone()),
             text: Arc::clone(self.outer.as_ref().map_or(&self.text, |outer| &outer.text)),
-            findings: sorted.findings,
-            ignored: sorted.ignored,
+            findings,
+            ignored,
             n_out_of_reach,
         }
     }
