@@ -73,9 +73,9 @@ impl Launch {
     /// Reads and compiles the definition; what is wrong with it is told.
     pub(crate) fn compile(&self) -> Result<(Source, Arc<Definition>), CliError> {
         let source = Source::read(&self.file)?;
-        match source.compile(substitutions(self.values.as_deref(), &self.substitute)?) {
+        match source.compile(substitutions(self.values.as_deref(), &self.substitute)?, false) {
             Ok(definition) => Ok((source, Arc::new(definition))),
-            Err(findings) => {
+            Err((_, findings)) => {
                 error::tell(&findings);
                 Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
             }

@@ -38,16 +38,20 @@ impl Source {
     }
 
     /// Compiles the definition, or renders what is wrong with it.
-    pub(crate) fn compile(&self, substitutions: BTreeMap<String, String>) -> Result<Definition, String> {
+    pub(crate) fn compile(
+        &self,
+        substitutions: BTreeMap<String, String>,
+        open_placeholders: bool,
+    ) -> Result<Definition, (usize, String)> {
         let options = Options {
             format: self.format,
             substitutions,
-            open_placeholders: false,
+            open_placeholders,
             express: self.express,
         };
         crate::asl::load::compile(&self.text, &options).map_err(|refused| {
             let findings: Vec<Finding> = refused.into_iter().map(advice::finding).collect();
-            excerpt::render(&self.path, &self.text, &findings)
+            (findings.len(), excerpt::render(&self.path, &self.text, &findings))
         })
     }
 }

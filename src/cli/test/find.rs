@@ -190,14 +190,14 @@ fn machine(path: &Path, substitutions: &BTreeMap<String, String>, express: bool)
         express,
         ..Source::read(path)?
     };
-    match source.compile(substitutions.clone()) {
+    match source.compile(substitutions.clone(), false) {
         Ok(definition) => Ok(Machine {
             name: source::machine_name(path),
             path: path.to_owned(),
             definition: Arc::new(definition),
             express,
         }),
-        Err(findings) => {
+        Err((_, findings)) => {
             error::tell(&findings);
             Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
         }
