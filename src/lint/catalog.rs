@@ -230,7 +230,7 @@ mod tests {
     fn a_misspelled_name_finds_its_neighbour() {
         for (text, expected) in [
             ("time/no-timeuot", Some("time/no-timeout")),
-            ("no-timeout", Some("time/no-timeout")),
+            ("unused-ignor", Some("lint/unused-ignore")),
             ("no_dolar", Some("NO_DOLLAR")),
             ("MISSING_TRANSITION", Some("MISSING_TRANSITION_TARGET")),
             ("", None),

@@ -247,7 +247,8 @@ mod tests {
         let kept = check_kept(&text, &Options::default()).unwrap();
         let (markers, _) = markers(&text, &kept.root);
         let told = |finding: &Finding| (finding.location.clone().unwrap(), markers[0].suppresses(finding));
-        let told: Vec<_> = kept.findings.iter().map(told).collect();
+        let own = kept.findings.iter().filter(|finding| finding.rule == "NO_DOLLAR");
+        let told: Vec<_> = own.map(told).collect();
         assert_eq!(
             told,
             [

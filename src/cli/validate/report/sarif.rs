@@ -184,11 +184,13 @@ mod tests {
     #[test]
     fn results_have_regions_fingerprints_and_suppressions() {
         let text = whole(Format::Sarif, ["a b.json", "/c.json"]);
-        let log: Value = serde_json::from_str(&text).unwrap();
-        let run = &log["runs"][0];
-        let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
-        for result in run["results"].as_array().unwrap() {
-            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        let mut log: Value = serde_json::from_str(&text).unwrap();
+        let run = &mut log["runs"][0];
+        let rules = run["tool"]["driver"]["rules"].as_array().unwrap().clone();
+        for result in run["results"].as_array_mut().unwrap() {
+            // A new rule moves the others: the snapshot does not have the index.
+            let index = result.as_object_mut().unwrap().remove("ruleIndex").unwrap();
+            let index = usize::try_from(index.as_u64().unwrap()).unwrap();
             assert_eq!(rules[index]["id"], result["ruleId"]);
         }
         expect![[r#"
@@ -221,8 +223,7 @@ mod tests {
                 ],
                 "partialFingerprints": {
                   "stepfnFinding/v1": "d780b5d1360d0046b38cbe0b09e27dbd"
-                },
-                "ruleIndex": 15
+                }
               },
               {
                 "ruleId": "NO_DOLLAR",
@@ -253,7 +254,6 @@ mod tests {
                 "partialFingerprints": {
                   "stepfnFinding/v1": "47539b56bb09713fceddeb832a0b24b3"
                 },
-                "ruleIndex": 15,
                 "suppressions": [
                   {
                     "kind": "inSource",
@@ -289,8 +289,7 @@ mod tests {
                 ],
                 "partialFingerprints": {
                   "stepfnFinding/v1": "898d3f8d028ae952a92c6abead237e9e"
-                },
-                "ruleIndex": 18
+                }
               },
               {
                 "ruleId": "SCHEMA_VALIDATION_FAILED",
@@ -320,8 +319,7 @@ mod tests {
                 ],
                 "partialFingerprints": {
                   "stepfnFinding/v1": "42e72e1416de0530aec48e1c1baf750c"
-                },
-                "ruleIndex": 18
+                }
               }
             ]
             [
