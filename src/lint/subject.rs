@@ -7,6 +7,7 @@ use crate::asl::definition::Definition;
 use crate::asl::definition::State;
 use crate::asl::node::Node;
 use crate::lint::clock::Clock;
+use crate::lint::graph::Graph;
 use crate::model::id::StateId;
 
 /// A definition under examination.
@@ -23,6 +24,7 @@ pub struct Subject<'a> {
     written: Vec<Written<'a>>,
     is_whole: bool,
     clock: OnceCell<Clock>,
+    graph: OnceCell<Graph>,
 }
 
 /// A state as written.
@@ -69,6 +71,7 @@ impl<'a> Subject<'a> {
             written: written.collect(),
             is_whole,
             clock: OnceCell::new(),
+            graph: OnceCell::new(),
         }
     }
 
@@ -93,5 +96,10 @@ impl<'a> Subject<'a> {
     /// Returns the times of the definition.
     pub(crate) fn clock(&self) -> &Clock {
         self.clock.get_or_init(|| Clock::new(self))
+    }
+
+    /// Returns where each state leads.
+    pub(crate) fn graph(&self) -> &Graph {
+        self.graph.get_or_init(|| Graph::new(self.definition))
     }
 }
