@@ -74,6 +74,31 @@ impl Node {
         }
     }
 
+    /// Follows a location such as `/a/b[0]` as far as it goes.
+    pub(crate) fn follow(&self, location: &str) -> &Self {
+        let mut node = self;
+        for step in location.split('/').skip(1) {
+            let (key, mut indexes) = match step.find('[') {
+                Some(at) if node.get(step).is_none() => step.split_at(at),
+                _ => (step, ""),
+            };
+            if !key.is_empty() {
+                let Some(next) = node.get(key) else {
+                    return node;
+                };
+                node = next;
+            }
+            while let Some((index, rest)) = indexes.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+                let Some(next) = index.parse::<usize>().ok().and_then(|index| node.elements().get(index)) else {
+                    return node;
+                };
+                node = next;
+                indexes = rest;
+            }
+        }
+        node
+    }
+
     /// Tells whether a placeholder without a value is in it.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.kind, Kind::Open(_))

@@ -93,12 +93,16 @@ impl Template {
 pub enum Sketch<'a> {
     /// A list of so many members.
     Array(Vec<Self>),
-    /// Nothing but what computes it.
-    Computed(Source<'a>),
+    /// What an intrinsic call gives.
+    Call(&'a Call),
+    /// What an expression gives.
+    Expression(&'a Expression),
     /// All of it.
     Known(&'a Value),
     /// An object with these members.
     Object(Vec<(&'a str, Self)>),
+    /// What a path selects.
+    Path(&'a Path),
     /// Nothing.
     Unknown,
 }
@@ -120,9 +124,9 @@ impl Node {
             Self::Constant(value) => Sketch::Known(value),
             Self::Array(nodes) => Sketch::Array(nodes.iter().map(Self::sketch).collect()),
             Self::Object(nodes) => Sketch::Object(nodes.iter().map(|(key, node)| (&**key, node.sketch())).collect()),
-            Self::Path { path, .. } => Sketch::Computed(Source::Path(path)),
-            Self::Call(call) => Sketch::Computed(Source::Call(call)),
-            Self::Expression { expression, .. } => Sketch::Computed(Source::Expression(expression)),
+            Self::Path { path, .. } => Sketch::Path(path),
+            Self::Call(call) => Sketch::Call(call),
+            Self::Expression { expression, .. } => Sketch::Expression(expression),
         }
     }
 

@@ -40,7 +40,7 @@ impl<'n> Compiler<'n, '_> {
     fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
         for (index, error) in errors.into_iter().enumerate() {
             let span = if index < LEAVES_MAX {
-                leaf(node, &error.location).span
+                node.follow(&error.location).span
             } else {
                 node.span
             };
@@ -225,29 +225,4 @@ impl<'n> Compiler<'n, '_> {
         }
         Some(TextField::Literal(Arc::from(text)))
     }
-}
-
-/// Follows a location such as `/a/b[0]` as far as it goes.
-fn leaf<'t>(node: &'t Node, location: &str) -> &'t Node {
-    let mut node = node;
-    for step in location.split('/').skip(1) {
-        let (key, mut indexes) = match step.find('[') {
-            Some(at) if node.get(step).is_none() => step.split_at(at),
-            _ => (step, ""),
-        };
-        if !key.is_empty() {
-            let Some(next) = node.get(key) else {
-                return node;
-            };
-            node = next;
-        }
-        while let Some((index, rest)) = indexes.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            let Some(next) = index.parse::<usize>().ok().and_then(|index| node.elements().get(index)) else {
-                return node;
-            };
-            node = next;
-            indexes = rest;
-        }
-    }
-    node
 }

@@ -1,9 +1,11 @@
 //! A compiled call.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::model::entropy::Entropy;
 use crate::query::env::Env;
 use crate::query::error::CompileError;
 use crate::query::error::QueryError;
@@ -15,6 +17,58 @@ use crate::query::jsonpath::path::Found;
 use crate::query::jsonpath::path::Path;
 use crate::query::jsonpath::path::PathFailure;
 use crate::query::jsonpath::path::Root;
+
+/// A part of a call.
+#[derive(Clone, Debug)]
+pub enum Part<'a> {
+    /// Another call.
+    Call(Parts<'a>),
+    /// A number, a text, `null`, `true`, `false`.
+    Constant(&'a Value),
+    /// A path.
+    Path(&'a Path),
+}
+
+/// A call taken apart.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    /// The function's name, with `States.`.
+    pub function: &'static str,
+    /// Its arguments.
+    pub arguments: Vec<Part<'a>>,
+    node: &'a Node,
+}
+
+impl<'a> Parts<'a> {
+    fn of(node: &'a Node) -> Self {
+        let arguments = node.arguments.iter().map(|expression| match expression {
+            Expression::Call(inner) => Part::Call(Self::of(inner)),
+            Expression::Constant(value, _) => Part::Constant(value),
+            Expression::Path(path) => Part::Path(path),
+        });
+        Self {
+            function: node.function.name(),
+            arguments: arguments.collect(),
+            node,
+        }
+    }
+
+    /// Tells whether the call fails whatever its paths select: by its constants alone, or because
+    /// `States.Format` has more or fewer values than places for them.
+    pub fn always_fails(&self) -> bool {
+        let counts_only = self.function == "States.Format";
+        let mut arguments = Vec::with_capacity(self.arguments.len());
+        for (index, expression) in self.node.arguments.iter().enumerate() {
+            arguments.push(match expression {
+                Expression::Constant(value, raw) => Argument::constant(value, raw.as_deref()),
+                _ if counts_only && index > 0 => Argument::constant(&Value::Null, None),
+                _ => return false,
+            });
+        }
+        let chance = RefCell::new(Entropy::new(0));
+        self.node.function.call(&arguments, &chance).is_err()
+    }
+}
 
 /// A compiled intrinsic call, for example `States.Format('{}', $.a)`.
 #[derive(Clone, Debug)]
@@ -71,6 +125,11 @@ impl Call {
         let mut names = Vec::new();
         collect_variables(&self.node, &mut names);
         names
+    }
+
+    /// Takes the call apart.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts::of(&self.node)
     }
 
     /// Calls.

@@ -12,6 +12,9 @@ use crate::query::jsonata::lens::Lens;
 use crate::query::jsonata::lens::Outcome;
 use crate::query::jsonata::limits;
 use crate::query::jsonata::message;
+use crate::query::jsonata::outline;
+use crate::query::jsonata::outline::Outline;
+use crate::query::jsonata::outline::Read;
 use crate::query::jsonata::quick::Quick;
 use crate::query::jsonata::survey;
 
@@ -105,6 +108,16 @@ impl Expression {
     /// The names of workflow variables read, without `$`, in order of first appearance; `states` is not one.
     pub fn variables(&self) -> Vec<String> {
         self.0.variables.clone()
+    }
+
+    /// What the expression reads, in the order of the text.
+    pub fn reads(&self) -> Vec<Read<'_>> {
+        outline::reads(self.0.lens.root())
+    }
+
+    /// What is known of the value before it is evaluated.
+    pub fn outline(&self) -> Outline<'_> {
+        outline::outline(self.0.lens.root())
     }
 
     /// Evaluates; `location` is the FIELD of AWS's sentences, for example `Output/result`.

@@ -75,6 +75,11 @@ struct Held<'e> {
 }
 
 impl Lens {
+    /// The expression's tree, as written.
+    pub(super) fn root(&self) -> &jlens_core::Node {
+        &self.direct.ast().root
+    }
+
     pub(super) fn new(direct: jlens_core::Expression, survey: &Survey) -> Self {
         let names = survey.names.clone();
         let is_function: Vec<bool> = names.iter().map(|name| functions::is_function(name)).collect();

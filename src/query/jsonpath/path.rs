@@ -29,6 +29,15 @@ pub enum Root {
     Variable(Arc<str>),
 }
 
+/// A step of a path that selects one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// `[0]`, `[-1]`
+    Index(i64),
+    /// `.name`
+    Name(&'a str),
+}
+
 /// A compiled path.
 #[derive(Clone, Debug)]
 pub struct Path {
@@ -169,6 +178,15 @@ impl Path {
     /// True when it holds only member names and single indexes (any root).
     pub fn is_reference(&self) -> bool {
         self.steps.is_reference()
+    }
+
+    /// The names and indexes behind the root, up to the first other step: all of a reference path.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.steps.list.iter().map_while(|step| match step {
+            Step::Name(name, _) => Some(Field::Name(name)),
+            Step::Index(index) => Some(Field::Index(*index)),
+            _ => None,
+        })
     }
 
     /// Selects from an explicit root value (the caller has chosen the root).

@@ -113,7 +113,7 @@ fn shape<'a>(sketch: &Sketch<'a>) -> Shape<'a> {
         Sketch::Known(value) => Shape::Leaf(value),
         Sketch::Array(items) => Shape::List(items.clone()),
         Sketch::Object(members) => Shape::Members(members.clone()),
-        Sketch::Computed(_) | Sketch::Unknown => Shape::Unknown,
+        Sketch::Call(_) | Sketch::Expression(_) | Sketch::Path(_) | Sketch::Unknown => Shape::Unknown,
     }
 }
 
