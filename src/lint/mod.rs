@@ -11,6 +11,7 @@ pub mod catalog;
 pub(crate) mod clock;
 pub(crate) mod entry;
 pub mod finding;
+pub(crate) mod flow;
 pub mod graph;
 pub(crate) mod integration;
 pub mod level;

@@ -7,6 +7,7 @@ use crate::asl::definition::Definition;
 use crate::asl::definition::State;
 use crate::asl::node::Node;
 use crate::lint::clock::Clock;
+use crate::lint::flow::Flow;
 use crate::lint::graph::Graph;
 use crate::model::id::StateId;
 
@@ -24,6 +25,7 @@ pub struct Subject<'a> {
     written: Vec<Written<'a>>,
     is_whole: bool,
     clock: OnceCell<Clock>,
+    flow: OnceCell<Flow>,
     graph: OnceCell<Graph>,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Subject<'a> {
             written: written.collect(),
             is_whole,
             clock: OnceCell::new(),
+            flow: OnceCell::new(),
             graph: OnceCell::new(),
         }
     }
@@ -96,6 +99,11 @@ impl<'a> Subject<'a> {
     /// Returns the times of the definition.
     pub(crate) fn clock(&self) -> &Clock {
         self.clock.get_or_init(|| Clock::new(self))
+    }
+
+    /// Returns what is known of the data that every state gets.
+    pub(crate) fn flow(&self) -> &Flow {
+        self.flow.get_or_init(|| Flow::new(self))
     }
 
     /// Returns where each state leads.

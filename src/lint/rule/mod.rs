@@ -6,10 +6,15 @@ mod error_names;
 mod error_service;
 mod error_shadowed;
 mod express_repeats;
+mod loses_input;
 mod map_concurrency;
 mod map_distributed;
+mod maybe_unassigned;
+mod missing_on_some_way;
+mod missing_path;
 mod no_timeout;
 mod operation;
+mod out_of_scope;
 mod parallel_one;
 mod resource_arn;
 mod resource_data;
@@ -23,12 +28,19 @@ mod retry_attempts;
 mod retry_delays;
 mod retry_lambda;
 mod retry_repeats;
+mod same_assign;
 mod same_target;
 mod secret;
+mod selected_and_dropped;
 mod time_heartbeat;
 mod time_http;
 mod time_limit;
 mod time_max_delay;
+mod unassigned;
+mod unguarded;
+mod unknown_result_member;
+mod unused_variable;
+mod variable_scope;
 
 use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
@@ -41,12 +53,18 @@ use crate::model::span::Span;
 /// All rules, in the order of their ids.
 pub const RULES: &[&Rule] = &[
     &error_futile::CATCH,
+    &loses_input::RULE,
     &error_futile::CATCH_NESTED,
     &error_futile::CATCH_TIMEOUT,
     &error_service::CATCH,
     &error_shadowed::CATCH,
     &catch_success::RULE,
     &error_names::CATCH,
+    &unguarded::RULE,
+    &missing_on_some_way::RULE,
+    &missing_path::RULE,
+    &selected_and_dropped::RULE,
+    &unknown_result_member::RULE,
     &express_repeats::RULE,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
@@ -117,6 +135,11 @@ pub const RULES: &[&Rule] = &[
     &time_limit::RETRIES,
     &time_limit::TASK,
     &time_limit::WAIT,
+    &maybe_unassigned::RULE,
+    &out_of_scope::RULE,
+    &same_assign::RULE,
+    &unassigned::RULE,
+    &unused_variable::RULE,
 ];
 
 /// A rule: what `stepfn explain` says of it, and how it looks.

@@ -261,6 +261,8 @@ impl<'a> Reader<'a> {
                     self.read(rhs, within);
                 }
             }
+            // An object is there even if its members are not.
+            NodeKind::Object { .. } => node.for_each_child(|child| self.read(child, Need::Wanted)),
             _ => node.for_each_child(|child| self.read(child, within)),
         }
         if !matches!(node.kind, NodeKind::Path { .. } | NodeKind::Variable { .. }) {
