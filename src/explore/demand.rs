@@ -33,7 +33,6 @@ use crate::query::jsonata::expression::Expression;
 use crate::query::jsonpath::path::Path;
 use crate::query::jsonpath::path::Root;
 use crate::query::template::Sketch;
-use crate::query::template::Source;
 use crate::query::template::Template;
 
 /// How often the definition is read, at most: a need travels back over one loop each time.
@@ -484,11 +483,11 @@ impl Reader<'_> {
                 Sketch::Object(members) => {
                     open.extend(members.into_iter().map(|(name, member)| (member, shape.member(name))));
                 }
-                Sketch::Computed(Source::Path(path)) => self.put(map, bases, path, shape),
-                Sketch::Computed(Source::Call(call)) => {
+                Sketch::Path(path) => self.put(map, bases, path, shape),
+                Sketch::Call(call) => {
                     self.call(map, bases, call.function(), &call.arguments(), &shape);
                 }
-                Sketch::Computed(Source::Expression(expression)) => self.expression(map, bases, expression, &shape),
+                Sketch::Expression(expression) => self.expression(map, bases, expression, &shape),
                 Sketch::Known(_) | Sketch::Unknown => {}
             }
         }

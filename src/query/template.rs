@@ -107,17 +107,6 @@ pub enum Sketch<'a> {
     Unknown,
 }
 
-/// What computes a value of a template.
-#[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
-    /// An intrinsic call.
-    Call(&'a Call),
-    /// A JSONata expression.
-    Expression(&'a Expression),
-    /// A JSONPath.
-    Path(&'a Path),
-}
-
 impl Node {
     fn sketch(&self) -> Sketch<'_> {
         match self {

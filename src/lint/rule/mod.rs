@@ -1,6 +1,10 @@
 //! The rules, one file each.
 
+mod arguments;
+mod calls;
 mod catch_success;
+mod conditions;
+mod contradiction;
 mod error_futile;
 mod error_names;
 mod error_service;
@@ -12,7 +16,9 @@ mod map_distributed;
 mod maybe_unassigned;
 mod missing_on_some_way;
 mod missing_path;
+mod no_default;
 mod no_timeout;
+mod one_target;
 mod operation;
 mod out_of_scope;
 mod parallel_one;
@@ -32,13 +38,16 @@ mod same_assign;
 mod same_target;
 mod secret;
 mod selected_and_dropped;
+mod split_characters;
 mod time_heartbeat;
 mod time_http;
 mod time_limit;
 mod time_max_delay;
+mod type_mismatch;
 mod unassigned;
 mod unguarded;
 mod unknown_result_member;
+mod unreachable_rule;
 mod unused_variable;
 mod variable_scope;
 
@@ -60,7 +69,12 @@ pub const RULES: &[&Rule] = &[
     &error_shadowed::CATCH,
     &catch_success::RULE,
     &error_names::CATCH,
+    &contradiction::RULE,
+    &no_default::RULE,
+    &one_target::RULE,
+    &type_mismatch::RULE,
     &unguarded::RULE,
+    &unreachable_rule::RULE,
     &missing_on_some_way::RULE,
     &missing_path::RULE,
     &selected_and_dropped::RULE,
@@ -68,6 +82,8 @@ pub const RULES: &[&Rule] = &[
     &express_repeats::RULE,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
+    &arguments::RULE,
+    &split_characters::RULE,
     &same_target::MAP_APT,
     &map_distributed::ITEMS,
     &map_distributed::MAX_ITEMS,
