@@ -3,6 +3,7 @@
 mod arguments;
 mod calls;
 mod catch_success;
+mod compensation;
 mod conditions;
 mod contradiction;
 mod error_futile;
@@ -10,6 +11,8 @@ mod error_names;
 mod error_service;
 mod error_shadowed;
 mod express_repeats;
+mod fragile_compensation;
+mod hot_retry;
 mod loses_input;
 mod map_concurrency;
 mod map_distributed;
@@ -17,6 +20,9 @@ mod maybe_unassigned;
 mod missing_on_some_way;
 mod missing_path;
 mod no_default;
+mod no_exit;
+mod no_progress;
+mod no_rollback;
 mod no_timeout;
 mod one_target;
 mod operation;
@@ -47,9 +53,11 @@ mod type_mismatch;
 mod unassigned;
 mod unguarded;
 mod unknown_result_member;
+mod unreachable_compensation;
 mod unreachable_rule;
 mod unused_variable;
 mod variable_scope;
+mod whole_input_per_item;
 
 use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
@@ -79,11 +87,17 @@ pub const RULES: &[&Rule] = &[
     &missing_path::RULE,
     &selected_and_dropped::RULE,
     &unknown_result_member::RULE,
+    &fragile_compensation::RULE,
+    &no_rollback::RULE,
+    &unreachable_compensation::RULE,
     &express_repeats::RULE,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
     &arguments::RULE,
     &split_characters::RULE,
+    &hot_retry::RULE,
+    &no_exit::RULE,
+    &no_progress::RULE,
     &same_target::MAP_APT,
     &map_distributed::ITEMS,
     &map_distributed::MAX_ITEMS,
@@ -103,6 +117,7 @@ pub const RULES: &[&Rule] = &[
     &same_target::READS,
     &retry_repeats::PARALLEL,
     &same_target::PARALLEL,
+    &whole_input_per_item::RULE,
     &resource_sdk::CASE,
     &resource_data::ATTRIBUTE,
     &resource_map::ITERATOR,
