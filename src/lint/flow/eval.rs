@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::asl::definition::QueryLanguage;
 use crate::lint::flow::shape::Found;
 use crate::lint::flow::shape::Member;
 use crate::lint::flow::shape::Origin;
@@ -81,7 +80,6 @@ pub(crate) enum From {
 /// Evaluates the fields of one state.
 pub(crate) struct Eye<'e> {
     pub(crate) state: StateId,
-    pub(crate) language: QueryLanguage,
     /// Texts may be stand-ins for placeholders.
     pub(crate) open: bool,
     /// Takes what is read; without it nobody wants to know.

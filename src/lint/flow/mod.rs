@@ -23,18 +23,14 @@ use crate::asl::node::Node;
 use crate::lint::flow::state::Effects;
 use crate::lint::graph::Graph;
 use crate::lint::subject::Subject;
-use crate::model::id::BlockId;
 use crate::model::id::StateId;
 
 pub(crate) use crate::lint::flow::eval::From;
 pub(crate) use crate::lint::flow::eval::Read;
 pub(crate) use crate::lint::flow::eval::Source;
 pub(crate) use crate::lint::flow::eval::assigned;
-pub(crate) use crate::lint::flow::shape::Found;
 pub(crate) use crate::lint::flow::shape::Object;
 pub(crate) use crate::lint::flow::shape::Origin;
-pub(crate) use crate::lint::flow::shape::Presence;
-pub(crate) use crate::lint::flow::shape::Rest;
 pub(crate) use crate::lint::flow::shape::Scalar;
 pub(crate) use crate::lint::flow::shape::Shape;
 pub(crate) use crate::lint::flow::shape::Verdict;
@@ -62,16 +58,6 @@ pub(crate) struct Flow {
     outputs: Vec<Option<Shape>>,
     /// Everything that is read, state by state in the order of the definition.
     reads: Vec<Read>,
-}
-
-/// A `Flow` that is made when somebody asks.
-#[derive(Debug, Default)]
-pub(crate) struct LazyFlow(OnceLock<Flow>);
-
-impl LazyFlow {
-    pub(crate) fn get(&self, subject: &Subject<'_>) -> &Flow {
-        self.0.get_or_init(|| Flow::new(subject))
-    }
 }
 
 impl Flow {
@@ -137,11 +123,6 @@ impl Flow {
     /// Returns what a state gets; nothing when no execution can reach it.
     pub(crate) fn facts(&self, id: StateId) -> Option<&Facts> {
         self.facts[id.index()].as_ref()
-    }
-
-    /// Returns what a block gives; nothing when it cannot end well.
-    pub(crate) fn output(&self, block: BlockId) -> Option<&Shape> {
-        self.outputs[block.index()].as_ref()
     }
 
     /// Returns everything that is read.

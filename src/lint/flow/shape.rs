@@ -40,13 +40,13 @@ pub(crate) enum Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shape {
     /// A list of values of this shape.
-    List(Arc<Shape>, u16),
+    List(Arc<Self>, u16),
     /// An object.
     Object(Arc<Object>),
     /// A scalar.
     Scalar(Scalar),
     /// A list of exactly these.
-    Tuple(Arc<Vec<Shape>>, u16),
+    Tuple(Arc<Vec<Self>>, u16),
     /// Nothing.
     Unknown,
 }

@@ -65,7 +65,6 @@ pub(super) fn run(
         facts,
         eye: Eye {
             state: id,
-            language: state.language,
             open,
             reads,
             place: Vec::new(),

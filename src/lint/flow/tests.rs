@@ -6,6 +6,8 @@ use expect_test::expect;
 use super::*;
 use crate::asl::load::Options;
 use crate::asl::load::compile_kept;
+use crate::lint::flow::shape::Presence;
+use crate::lint::flow::shape::Rest;
 
 fn with_flow<T>(text: &str, look: impl FnOnce(&Subject<'_>) -> T) -> T {
     let compiled = compile_kept(text, &Options::default());

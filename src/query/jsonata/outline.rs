@@ -385,7 +385,6 @@ fn outline_of<'a>(node: &'a Node, bound: &BTreeSet<&str>, depth: usize) -> Outli
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::query::jsonata::expression::Expression;
     use crate::query::jsonata::expression::FieldScope;
 
