@@ -106,6 +106,25 @@ impl<'a> Subject<'a> {
         self.flow.get_or_init(|| Flow::new(self))
     }
 
+    /// Tells whether a placeholder stands where a state is named: then nobody knows all the ways.
+    pub(crate) fn has_open_target(&self) -> bool {
+        let is_open = |node: &Node, name: &str| node.get(name).is_some_and(Node::is_open);
+        let mut states = self.written.iter().map(|written| written.node);
+        is_open(self.root, "StartAt")
+            || states.any(|state| {
+                let blocks = ["ItemProcessor", "Iterator"]
+                    .into_iter()
+                    .filter_map(|name| state.get(name));
+                let lists = ["Branches", "Catch", "Choices"]
+                    .into_iter()
+                    .filter_map(|name| state.get(name));
+                let mut within = blocks.chain(lists.flat_map(Node::elements));
+                is_open(state, "Next")
+                    || is_open(state, "Default")
+                    || within.any(|node| is_open(node, "Next") || is_open(node, "StartAt"))
+            })
+    }
+
     /// Returns where each state leads.
     pub(crate) fn graph(&self) -> &Graph {
         self.graph.get_or_init(|| Graph::new(self.definition))

@@ -71,6 +71,9 @@ impl Flow {
         let open: Vec<bool> = subject.states().map(|(_, _, written)| is_open(written.node)).collect();
         let order = order(definition, subject.graph());
         let mut queue = BTreeSet::new();
+        if subject.has_open_target() {
+            return flow;
+        }
         if let Some(machine) = definition.blocks.first() {
             flow.facts[machine.start_at.index()] = Some(Facts {
                 input: Shape::Unknown,

@@ -57,7 +57,7 @@ pub(super) fn pairs(subject: &Subject<'_>) -> Vec<Pair> {
             false => steps.push((id, nouns)),
         }
     }
-    if undoing.is_empty() {
+    if undoing.is_empty() || subject.has_open_target() {
         return Vec::new();
     }
     let definition = subject.definition;

@@ -30,7 +30,10 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             continue;
         };
         let rules: Vec<_> = choice.rules.iter().map(|rule| &rule.condition).collect();
-        if choice.default.is_some() || conditions::cover_everything(&rules) {
+        if written.node.get("Default").is_some()
+            || conditions::is_open(written.node)
+            || conditions::cover_everything(&rules)
+        {
             continue;
         }
         let message = "When no rule holds, the execution fails with `States.Runtime`, which nothing can catch";

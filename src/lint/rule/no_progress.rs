@@ -39,6 +39,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
+    if subject.has_open_target() {
+        return;
+    }
     for found in subject.graph().loops() {
         let Some(paths) = exit_paths(subject, found) else {
             continue;

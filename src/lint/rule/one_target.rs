@@ -35,7 +35,13 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let steps = subject.graph().successors(id);
         let Some(first) = steps.first() else { continue };
         let same = steps.iter().all(|step| step.to == first.to);
-        if changes || !same || steps.len() < 2 || state.assign.is_some() || state.output.is_some() {
+        if subject.has_open_target()
+            || changes
+            || !same
+            || steps.len() < 2
+            || state.assign.is_some()
+            || state.output.is_some()
+        {
             continue;
         }
         let name = &subject.definition.state(first.to).name;
