@@ -170,7 +170,12 @@ fn main() {
             memory = vec![0_u8; GIGABYTE];
             memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
         }
-        for isolation in [Isolation::Cgroup, Isolation::Namespace, Isolation::Sweep] {
+        for isolation in [
+            Isolation::Unit,
+            Isolation::Cgroup,
+            Isolation::Namespace,
+            Isolation::Sweep,
+        ] {
             for n_at_once in [1, 8] {
                 runtime.block_on(row(isolation, n_at_once, beside));
             }

@@ -8,7 +8,7 @@ use crate::worker::spawn::rung::Isolation;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Spawning {
-    /// How the processes of a task are held together: auto, cgroup, namespace or sweep
+    /// How the processes of a task are held together: auto, unit, cgroup, namespace or sweep
     #[arg(long, value_name = "HOW", env = "STEPFN_ISOLATION", default_value = "auto")]
     isolation: Isolation,
     /// The directory of the table that says as which accounts tasks run [default: /etc/stepfn/identities.d]

@@ -54,6 +54,7 @@ fn isolations() -> Vec<(Isolation, u8)> {
     let sweep = if is_root() { 4 } else { 5 };
     let mut found = Vec::new();
     for (isolation, number) in [
+        (Isolation::Unit, 1),
         (Isolation::Cgroup, 2),
         (Isolation::Namespace, 3),
         (Isolation::Sweep, sweep),

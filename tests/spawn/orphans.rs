@@ -340,7 +340,7 @@ fn isolation_is_told_and_an_unknown_one_is_refused() {
     let output = scratch.run(&["doctor", "--isolation", "docker"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("`auto`, `cgroup`, `namespace` or `sweep`"),
+        stderr(&output).contains("`auto`, `cgroup`, `namespace`, `sweep` or `unit`"),
         "{output:?}"
     );
 }

@@ -19,6 +19,7 @@ use rustix::fs::OFlags;
 
 use crate::worker::spawn::kin;
 
+const TOO_OLD: &str = "the kernel is older than Linux 5.14: there is no `cgroup.kill`";
 /// How the directories of all engines begin.
 const PREFIX: &str = "stepfn-";
 /// How long leftovers may take to end: they are killed, so only the kernel holds them.
@@ -38,6 +39,19 @@ pub struct Tree {
 pub struct Group {
     path: PathBuf,
     directory: OwnedFd,
+    keeper: Keeper,
+}
+
+/// Who made a group, and removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    Systemd,
+    Us,
+}
+
+/// Returns how the names of an engine's groups begin.
+pub fn prefix(pid: i32, start: u64) -> String {
+    format!("{PREFIX}{pid}-{start}")
 }
 
 impl Tree {
@@ -47,15 +61,15 @@ impl Tree {
     /// # Errors
     /// What is missing: a fragment of a sentence.
     pub fn make() -> Result<(Self, usize), String> {
-        let parent = own_directory()?;
-        let n_leftovers = remove_leftovers(&parent);
+        let parent = directory_of("/proc/self/cgroup")?;
+        let n_leftovers = remove_leftovers(&parent, Keeper::Us);
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         let start = kin::process(pid).map_or(0, |process| process.start);
-        let path = parent.join(format!("{PREFIX}{pid}-{start}"));
+        let path = parent.join(prefix(pid, start));
         fs::create_dir(&path).map_err(|error| format!("`{}` cannot be written: {error}", parent.display()))?;
         let tree = Self { path, next: 0 };
         if !tree.path.join("cgroup.kill").exists() {
-            return Err("the kernel is older than Linux 5.14: there is no `cgroup.kill`".to_owned());
+            return Err(TOO_OLD.to_owned());
         }
         Ok((tree, n_leftovers))
     }
@@ -68,15 +82,19 @@ impl Tree {
         self.next += 1;
         let path = self.path.join(self.next.to_string());
         fs::create_dir(&path)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(directory) => Ok(Group { path, directory }),
-            Err(error) => {
-                let _ = fs::remove_dir(&path);
-                Err(error.into())
-            }
-        }
+        open(&path, Keeper::Us).inspect_err(|_| {
+            let _ = fs::remove_dir(&path);
+        })
     }
+}
+
+fn open(path: &Path, keeper: Keeper) -> io::Result<Group> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(Group {
+        path: path.to_owned(),
+        directory: rustix::fs::open(path, flags, Mode::empty())?,
+        keeper,
+    })
 }
 
 impl Drop for Tree {
@@ -87,6 +105,28 @@ impl Drop for Tree {
 }
 
 impl Group {
+    /// Returns the group of a scope that systemd has put a process into.
+    ///
+    /// # Errors
+    /// The process is not in it, or the kernel cannot end it: a fragment of a sentence.
+    pub fn of_scope(pid: i32, name: &str) -> Result<Self, String> {
+        let path = directory_of(&format!("/proc/{pid}/cgroup"))?;
+        if path.file_name().is_none_or(|found| found != name) {
+            return Err(format!("its process is not in `{name}`, but in `{}`", path.display()));
+        }
+        if !path.join("cgroup.kill").exists() {
+            return Err(TOO_OLD.to_owned());
+        }
+        open(&path, Keeper::Systemd).map_err(|error| format!("`{}` cannot be opened: {error}", path.display()))
+    }
+
+    /// Ends the scopes beside this one that dead engines left; tells how many.
+    pub fn end_dead_scopes(&self) -> usize {
+        self.path
+            .parent()
+            .map_or(0, |slice| remove_leftovers(slice, Keeper::Systemd))
+    }
+
     /// Tells whether a living process is in the group or below.
     pub fn is_populated(&self) -> bool {
         is_populated(&self.path)
@@ -124,7 +164,7 @@ impl Group {
 
     /// Removes the group, once it is empty.
     pub fn remove(self) {
-        if fs::remove_dir(&self.path).is_err() {
+        if self.keeper == Keeper::Us && fs::remove_dir(&self.path).is_err() {
             remove(&self.path, DEPTH_MAX);
         }
     }
@@ -136,14 +176,19 @@ impl AsFd for Group {
     }
 }
 
-/// Returns the directory of the group that this process is in.
-fn own_directory() -> Result<PathBuf, String> {
+/// Tells whether systemd has put a process into a unit.
+pub fn is_in(pid: i32, name: &str) -> bool {
+    directory_of(&format!("/proc/{pid}/cgroup")).is_ok_and(|path| path.file_name().is_some_and(|found| found == name))
+}
+
+/// Returns the directory of the group that a process is in; `groups` is the kernel's list of them.
+fn directory_of(groups: &str) -> Result<PathBuf, String> {
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"));
     let mounts = read("/proc/self/mountinfo")?;
-    let groups = read("/proc/self/cgroup")?;
+    let groups = read(groups)?;
     let (root, mount) = mount(&mounts).ok_or("no tree of version 2 is mounted")?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"));
-    let own = own.ok_or("this process is in no group of version 2")?;
+    let own = own.ok_or("the process is in no group of version 2")?;
     let own = match root {
         "/" => own,
         root => own
@@ -163,13 +208,13 @@ fn mount(mounts: &str) -> Option<(&str, &str)> {
     })
 }
 
-fn remove_leftovers(parent: &Path) -> usize {
+fn remove_leftovers(parent: &Path, keeper: Keeper) -> usize {
     let Ok(entries) = fs::read_dir(parent) else {
         return 0;
     };
     let dead = entries.filter_map(|entry| {
         let entry = entry.ok()?;
-        let (pid, start) = owner(entry.file_name().to_str()?)?;
+        let (pid, start) = owner(entry.file_name().to_str()?, keeper)?;
         let lives = kin::process(pid).is_some_and(|process| process.start == start && !process.is_zombie);
         (!lives).then(|| entry.path())
     });
@@ -180,13 +225,19 @@ fn remove_leftovers(parent: &Path) -> usize {
         while is_populated(path) && begin.elapsed() < LEFTOVER_TIME_MAX {
             std::thread::sleep(Duration::from_millis(2));
         }
-        remove(path, DEPTH_MAX);
+        if keeper == Keeper::Us {
+            remove(path, DEPTH_MAX);
+        }
     }
     dead.len()
 }
 
-/// Reads the name of an engine's directory: whose it is.
-fn owner(name: &str) -> Option<(i32, u64)> {
+/// Reads the name of an engine's directory, or of one of its scopes: whose it is.
+fn owner(name: &str, keeper: Keeper) -> Option<(i32, u64)> {
+    let name = match keeper {
+        Keeper::Systemd => name.strip_suffix(".scope")?.rsplit_once('-')?.0,
+        Keeper::Us => name,
+    };
     let (pid, start) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Some((pid.parse().ok()?, start.parse().ok()?))
 }
@@ -250,9 +301,18 @@ mod tests {
 
     #[test]
     fn only_names_of_engines_are_cleaned_up() {
-        assert_eq!(owner("stepfn-12-345"), Some((12, 345)));
+        assert_eq!(owner("stepfn-12-345", Keeper::Us), Some((12, 345)));
         for name in ["stepfn.service", "stepfn-12", "stepfn-a-b", "x-1-2", "stepfn-1-2-3"] {
-            assert_eq!(owner(name), None, "{name}");
+            assert_eq!(owner(name, Keeper::Us), None, "{name}");
+        }
+        assert_eq!(owner("stepfn-12-345-6.scope", Keeper::Systemd), Some((12, 345)));
+        for name in [
+            "stepfn-12-345",
+            "stepfn-12-345.scope",
+            "stepfn-spawnd.scope",
+            "a-1-2-3.scope",
+        ] {
+            assert_eq!(owner(name, Keeper::Systemd), None, "{name}");
         }
     }
 }

@@ -15,4 +15,5 @@ pub mod namespace;
 pub mod rung;
 pub mod server;
 pub mod task;
+pub mod unit;
 pub mod wire;

@@ -10,6 +10,7 @@ use crate::worker::spawn::fork;
 use crate::worker::spawn::fork::Forked;
 use crate::worker::spawn::fork::Fresh;
 use crate::worker::spawn::namespace;
+use crate::worker::spawn::unit::Units;
 
 /// A way to hold a task's processes, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,15 +83,18 @@ pub enum Isolation {
     Namespace,
     /// Session, mark and sweep.
     Sweep,
+    /// Units of systemd.
+    Unit,
 }
 
 impl Isolation {
     /// All, with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
+    pub const NAMES: [(&'static str, Self); 5] = [
         ("auto", Self::Auto),
         ("cgroup", Self::Cgroup),
         ("namespace", Self::Namespace),
         ("sweep", Self::Sweep),
+        ("unit", Self::Unit),
     ];
 
     /// Returns its name.
@@ -106,7 +110,7 @@ impl FromStr for Isolation {
     fn from_str(text: &str) -> Result<Self, String> {
         let row = Self::NAMES.iter().find(|(name, _)| *name == text);
         row.map(|(_, isolation)| *isolation)
-            .ok_or_else(|| "it is `auto`, `cgroup`, `namespace` or `sweep`".to_owned())
+            .ok_or_else(|| "it is `auto`, `cgroup`, `namespace`, `sweep` or `unit`".to_owned())
     }
 }
 
@@ -119,6 +123,8 @@ pub enum Holder {
     Namespaces(Fresh),
     /// Nothing but the sweep.
     Sweep,
+    /// Units of systemd.
+    Units(Units),
 }
 
 /// What was found at the start.
@@ -130,7 +136,7 @@ pub struct Found {
     pub holder: Holder,
     /// All rungs.
     pub offers: Vec<Offer>,
-    /// How many directories of dead engines were removed.
+    /// How many directories and units of dead engines were removed.
     pub n_leftovers: usize,
 }
 
@@ -139,8 +145,12 @@ pub struct Found {
 /// # Errors
 /// The wanted one is not there: a sentence.
 pub fn pick(isolation: Isolation, is_root: bool) -> Result<Found, String> {
-    let (tree, n_leftovers) = match Tree::make() {
+    let (tree, n_groups) = match Tree::make() {
         Ok((mut tree, n_leftovers)) => (probe_group(&mut tree).map(|()| tree), n_leftovers),
+        Err(lacks) => (Err(lacks), 0),
+    };
+    let (units, n_units) = match Units::make(is_root) {
+        Ok((units, n_leftovers)) => (Ok(units), n_leftovers),
         Err(lacks) => (Err(lacks), 0),
     };
     let fresh = Fresh {
@@ -149,7 +159,7 @@ pub fn pick(isolation: Isolation, is_root: bool) -> Result<Found, String> {
     };
     let namespaces = namespace::probe(fresh);
     let lacks_of = |rung: Rung| match rung {
-        Rung::Unit => Some(unit_lacks()),
+        Rung::Unit => units.as_ref().err().cloned(),
         Rung::Cgroup => tree.as_ref().err().cloned(),
         Rung::Namespace => namespaces.as_ref().err().cloned(),
         Rung::Sweep => (!is_root).then(|| "it is not root".to_owned()),
@@ -161,35 +171,28 @@ pub fn pick(isolation: Isolation, is_root: bool) -> Result<Found, String> {
     };
     let offers = Rung::ALL.map(offer).to_vec();
     let sweep = if is_root { Rung::Sweep } else { Rung::Unprivileged };
-    let (rung, holder) = match (isolation, tree, namespaces) {
-        (Isolation::Cgroup, Err(lacks), _) | (Isolation::Namespace, _, Err(lacks)) => {
+    let (rung, holder) = match (isolation, units, tree, namespaces) {
+        (Isolation::Unit, Err(lacks), ..)
+        | (Isolation::Cgroup, _, Err(lacks), _)
+        | (Isolation::Namespace, _, _, Err(lacks)) => {
             return Err(format!(
                 "The isolation `{}` cannot be had: {lacks}.",
                 isolation.as_str()
             ));
         }
-        (Isolation::Auto | Isolation::Cgroup, Ok(tree), _) => (Rung::Cgroup, Holder::Groups(tree)),
+        (Isolation::Auto | Isolation::Unit, Ok(units), ..) => (Rung::Unit, Holder::Units(units)),
+        (Isolation::Auto | Isolation::Cgroup, _, Ok(tree), _) => (Rung::Cgroup, Holder::Groups(tree)),
         // In a user namespace the files of others look like nobody's, so without root it is for who asks for it.
-        (Isolation::Auto, Err(_), Ok(())) if is_root => (Rung::Namespace, Holder::Namespaces(fresh)),
-        (Isolation::Namespace, _, Ok(())) => (Rung::Namespace, Holder::Namespaces(fresh)),
+        (Isolation::Auto, _, Err(_), Ok(())) if is_root => (Rung::Namespace, Holder::Namespaces(fresh)),
+        (Isolation::Namespace, _, _, Ok(())) => (Rung::Namespace, Holder::Namespaces(fresh)),
         (Isolation::Auto | Isolation::Sweep, ..) => (sweep, Holder::Sweep),
     };
     Ok(Found {
         rung,
         holder,
         offers,
-        n_leftovers,
+        n_leftovers: n_groups + n_units,
     })
-}
-
-fn unit_lacks() -> String {
-    let runs = std::path::Path::new("/run/systemd/system").is_dir();
-    let machine = if runs {
-        "systemd runs here"
-    } else {
-        "systemd does not run here"
-    };
-    format!("this version does not use it ({machine})")
 }
 
 /// Tries a group: that its directory can be made does not say that a process may be put into it.

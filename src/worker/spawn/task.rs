@@ -34,6 +34,7 @@ use crate::worker::spawn::kin::Process;
 use crate::worker::spawn::namespace;
 use crate::worker::spawn::rung::Holder;
 use crate::worker::spawn::rung::Rung;
+use crate::worker::spawn::unit::Gate;
 use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
@@ -141,6 +142,27 @@ impl Task {
                 (Hold::Namespace(status), forked)
             }
             Holder::Sweep => (Hold::Nothing, fork::fork(None, Fresh::default())),
+            Holder::Units(units) => {
+                let gate = Gate::new().map_err(resources)?;
+                match fork::fork(None, Fresh::default()) {
+                    Ok(Forked::Child(_)) => {
+                        if gate.wait() {
+                            child::become_task(&plan, stdio, &report_end);
+                        }
+                        fork::exit(127)
+                    }
+                    Ok(Forked::Parent(pid)) => {
+                        let claim = &spawn.claim;
+                        let description = format!("stepfn task `{}` of `{}`", claim.state, claim.state_machine);
+                        let placed = units.place(pid.as_raw_nonzero().get(), &description);
+                        // When it fails the gate is dropped, and the process ends without having done anything.
+                        let placed = placed.and_then(|group| gate.open().map(|()| group).map_err(|it| it.to_string()));
+                        let lacks = |lacks| Failure::new(FailureKind::Other, format!("it gets no unit: {lacks}"));
+                        (Hold::Group(placed.map_err(lacks)?), Ok(Forked::Parent(pid)))
+                    }
+                    failed => (Hold::Nothing, failed),
+                }
+            }
         };
         let pid = match forked {
             Ok(Forked::Child(joined)) => {
