@@ -47,6 +47,7 @@ impl Engine {
             isolation,
             identities: Identities::Nobody,
             lock: None,
+            socket: None,
         }));
         let mut site = Site::of_actions(ActionSite::default());
         site.nursery = Arc::clone(&nursery);

@@ -58,6 +58,9 @@ pub(crate) fn run(command: &Command) -> Result<u8, CliError> {
     if configuration.rollback_on_failure {
         text.push_str("rollback on failure: yes\n");
     }
+    if let Some(socket) = &configuration.socket {
+        let _ = writeln!(text, "tasks are started at: {}", socket.display());
+    }
     table::print(&text)?;
     Ok(0)
 }

@@ -1,14 +1,18 @@
 //! `stepfn doctor`: how tasks run on this machine, and what is missing for more.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::cli::configuration;
 use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::cli::error::printable;
 use crate::cli::spawning::Spawning;
 use crate::worker::nursery::Nursery;
+use crate::worker::spawn::door;
 use crate::worker::spawn::wire::Ready;
 
 /// Show how tasks run on this machine, as whom, and what is missing for more
@@ -16,6 +20,9 @@ use crate::worker::spawn::wire::Ready;
 /// Exit code 1 when tasks cannot be started, or the identity table cannot be used.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// The configuration [default: `stepfn.toml` here, else `/etc/stepfn/stepfn.toml`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     spawning: Spawning,
     /// Print JSON
@@ -24,7 +31,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
-    let nursery = Nursery::new(arguments.spawning.options(None));
+    let configured = match configuration::file(arguments.config.as_deref()) {
+        Some(path) => configuration::read(&path)?.socket,
+        None => None,
+    };
+    let options = arguments.spawning.options(None, configured.as_deref())?;
+    let socket = options.socket.clone();
+    let nursery = Nursery::new(options);
     let found = crate::engine::run::block_on(async {
         let ready = nursery.ready().await;
         nursery.end_all().await;
@@ -41,15 +54,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         }
     };
     let text = match arguments.json {
-        true => format!("{:#}\n", as_json(&ready)),
-        false => as_text(&ready),
+        true => format!("{:#}\n", as_json(&ready, socket.as_deref())),
+        false => as_text(&ready, socket.as_deref()),
     };
     crate::cli::table::print(&printable(&text))?;
     let is_unusable = matches!(&ready.identities, Some(Err(_)));
     Ok(if is_unusable { error::FAILED } else { 0 })
 }
 
-fn as_json(ready: &Ready) -> serde_json::Value {
+fn as_json(ready: &Ready, socket: Option<&Path>) -> serde_json::Value {
     let rungs: Vec<_> = ready
         .offers
         .iter()
@@ -66,13 +79,14 @@ fn as_json(ready: &Ready) -> serde_json::Value {
     json!({
         "rung": ready.rung.number(),
         "rungs": rungs,
+        "socket": socket,
         "user": ready.user,
         "otherUsers": ready.is_root,
         "identities": identities,
     })
 }
 
-fn as_text(ready: &Ready) -> String {
+fn as_text(ready: &Ready, socket: Option<&Path>) -> String {
     let mut text = format!(
         "Tasks are held by rung {}: {}.\n\n",
         ready.rung.number(),
@@ -85,6 +99,19 @@ fn as_text(ready: &Ready) -> String {
             None => "available".to_owned(),
         };
         let _ = writeln!(text, "  {} {}: {state}", offer.rung.number(), offer.rung.describe());
+    }
+    match socket {
+        Some(path) => {
+            let _ = writeln!(text, "\nTasks are started by the service at `{}`.", path.display());
+        }
+        None if Path::new(door::SOCKET).exists() && !ready.is_root => {
+            let _ = writeln!(
+                text,
+                "\nThere is a service at `{}`, but not for this user.",
+                door::SOCKET
+            );
+        }
+        None => {}
     }
     let others = match ready.is_root {
         true => "Tasks are started by root, so they can run as any account.",

@@ -90,17 +90,18 @@ impl Launch {
     }
 
     /// Makes what the tasks share.
-    pub(crate) fn site(&self, configuration: Configuration, actions: ActionSite) -> Site {
-        Site {
+    pub(crate) fn site(&self, configuration: Configuration, actions: ActionSite) -> Result<Site, CliError> {
+        let options = self.spawning.personal(configuration.socket.as_deref())?;
+        Ok(Site {
             lambdas: Lambdas::new(configuration.mappings.functions().clone(), None),
             mappings: configuration.mappings,
             actions,
-            nursery: Arc::new(Nursery::new(self.spawning.personal())),
+            nursery: Arc::new(Nursery::new(options)),
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
             has_callbacks: false,
             sfn: std::sync::OnceLock::new(),
-        }
+        })
     }
 
     /// Makes the first event.

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         checkpoints: configuration::actions(&configuration).checkpoints,
         ..ActionSite::planning()
     };
-    let site = Arc::new(arguments.launch.site(configuration, actions));
+    let site = Arc::new(arguments.launch.site(configuration, actions)?);
     let options = Options {
         skip_time: true,
         site: Arc::clone(&site),

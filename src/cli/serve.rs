@@ -176,13 +176,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let mut directories = configuration.buckets.clone();
     directories.extend(buckets(&arguments.buckets)?);
     let lock = (!arguments.ephemeral).then(|| arguments.data.join("tasks.lock"));
+    let spawning = arguments.spawning.options(lock, configuration.socket.as_deref())?;
     let functions = configuration.mappings.functions().clone();
     let options = HostOptions {
         site: Arc::new(Site {
             actions: actions(arguments, &configuration),
             lambdas: Lambdas::new(functions, arguments.lambda_endpoint.clone()),
             mappings: configuration.mappings,
-            nursery: Arc::new(Nursery::new(arguments.spawning.options(lock))),
+            nursery: Arc::new(Nursery::new(spawning)),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
             has_callbacks: true,

@@ -34,6 +34,8 @@ pub struct Configuration {
     pub lint: Levels,
     /// `[[lint.file]]`: the same for the files whose paths match a pattern.
     pub lint_for_files: Vec<(String, Levels)>,
+    /// `[spawn] socket`: where the service listens that starts the processes of tasks.
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +53,8 @@ struct File {
     checkpoints: CheckpointTable,
     #[serde(default)]
     lint: LintTable,
+    #[serde(default)]
+    spawn: Spawn,
 }
 
 #[derive(Default, Deserialize)]
@@ -103,6 +107,12 @@ fn levels(allow: &[String], warn: &[String], deny: &[String]) -> Result<Levels, 
         }
     }
     Ok(levels)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spawn {
+    socket: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used.
@@ -161,6 +171,7 @@ impl Configuration {
             rollback_on_failure: file.checkpoints.rollback_on_failure,
             lint: levels(&lint.allow, &lint.warn, &lint.deny)?,
             lint_for_files: rows.collect::<Result<_, _>>()?,
+            socket: file.spawn.socket.map(complete),
         })
     }
 }
@@ -173,13 +184,14 @@ mod tests {
     fn paths_begin_where_the_file_stands() {
         let configuration = Configuration::parse(
             "[buckets]\ndata = 'files'\nother = '/srv'\n[checkpoints]\ndirectory = 'cp'\nrollback_on_failure = true\n\
-             [actions]\nallow = ['shell.*', 'undo']\n[[lint.file]]\npath = 'old/*'\n[[mapping]]\nresource = '*'\ncommand = ['x']\n",
+             [spawn]\nsocket = 'run/s'\n[actions]\nallow = ['shell.*', 'undo']\n[[lint.file]]\npath = 'old/*'\n[[mapping]]\nresource = '*'\ncommand = ['x']\n",
             Path::new("/d"),
         )
         .unwrap();
         assert_eq!(configuration.buckets["data"], Path::new("/d/files"));
         assert_eq!(configuration.buckets["other"], Path::new("/srv"));
         assert_eq!(configuration.checkpoints.as_deref(), Some(Path::new("/d/cp")));
+        assert_eq!(configuration.socket.as_deref(), Some(Path::new("/d/run/s")));
         assert!(configuration.rollback_on_failure && configuration.allowed.has("undo"));
         assert!(configuration.mappings.find(&["a".to_owned()]).is_some());
         assert_eq!(configuration.lint_for_files[0].0, "/d/old/*");

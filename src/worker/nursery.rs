@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,6 +20,7 @@ use rustix::process::Resource;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
 
+use crate::worker::spawn::door::Hello;
 use crate::worker::spawn::identity::Identities;
 use crate::worker::spawn::kin;
 use crate::worker::spawn::link::Link;
@@ -53,6 +55,8 @@ pub struct Options {
     /// A file that is locked as long as tasks may be left, so that an engine that begins anew never runs beside the
     /// tasks of the one that died.
     pub lock: Option<PathBuf>,
+    /// The socket of a `spawnd` that is a service, which then decides about identities; otherwise one is started.
+    pub socket: Option<PathBuf>,
 }
 
 /// All processes that tasks started.
@@ -224,9 +228,12 @@ impl Inner {
     }
 
     fn start(self: &Arc<Self>, link: &mut Option<Arc<Link>>, is_again: bool) -> io::Result<Arc<Link>> {
-        let settings = self.settings(is_again)?;
         let weak = Arc::downgrade(self);
-        let opened = Link::start(&settings, move || Self::begin_again(&weak))?;
+        let at_end = move || Self::begin_again(&weak);
+        let opened = match &self.options.socket {
+            Some(socket) => self.connect(socket, is_again, at_end)?,
+            None => Link::start(&self.settings(is_again)?, at_end)?,
+        };
         *link = Some(Arc::clone(&opened));
         Ok(opened)
     }
@@ -241,11 +248,20 @@ impl Inner {
         }
     }
 
+    fn connect(&self, socket: &Path, is_again: bool, at_end: impl FnOnce() + Send + 'static) -> io::Result<Arc<Link>> {
+        let lock = self.options.lock.as_deref().map(open_lock).transpose()?;
+        let hello = Hello {
+            isolation: self.options.isolation,
+            nursery: self.number,
+            clean: is_again || lock.is_some(),
+        };
+        Link::connect(socket, &hello, lock.as_ref(), at_end)
+    }
+
     fn settings(&self, is_again: bool) -> io::Result<Settings> {
         let site = match &self.options.lock {
             Some(path) => {
-                let file = File::options().create(true).truncate(false).write(true).open(path)?;
-                let metadata = file.metadata()?;
+                let metadata = open_lock(path)?.metadata()?;
                 format!("{:x}-{:x}", metadata.dev(), metadata.ino())
             }
             None => {
@@ -264,6 +280,11 @@ impl Inner {
             clean: is_again || self.options.lock.is_some(),
         })
     }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true).open(path)
 }
 
 #[cfg(test)]

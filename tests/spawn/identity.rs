@@ -26,12 +26,12 @@ use crate::scratch::stdout;
 use crate::script;
 
 /// A table of one file, which only its owner can write.
-struct Table {
+pub(crate) struct Table {
     scratch: Scratch,
 }
 
 impl Table {
-    fn new(test: &str, rows: &str) -> Self {
+    pub(crate) fn new(test: &str, rows: &str) -> Self {
         let table = Self {
             scratch: Scratch::new(test),
         };
@@ -41,7 +41,12 @@ impl Table {
         table
     }
 
-    fn directory(&self) -> PathBuf {
+    /// Its test's name.
+    pub(crate) fn name(&self) -> &str {
+        self.scratch.0.file_name().and_then(|name| name.to_str()).unwrap()
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
         self.scratch.0.join("identities.d")
     }
 
@@ -63,11 +68,11 @@ impl Table {
     }
 }
 
-fn row(role: &str, user: &str, more: &str) -> String {
+pub(crate) fn row(role: &str, user: &str, more: &str) -> String {
     format!("[[identity]]\nrole = \"arn:aws:iam::*:role/{role}\"\nuser = \"{user}\"\n{more}\n")
 }
 
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     let uid = nix::unistd::Uid::effective();
     nix::unistd::User::from_uid(uid).unwrap().unwrap().name
 }

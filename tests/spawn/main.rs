@@ -11,6 +11,7 @@ mod server;
 
 mod identity;
 mod orphans;
+mod service;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ fn nursery(isolation: Isolation, identities: Identities) -> Nursery {
         isolation,
         identities,
         lock: None,
+        socket: None,
     })
 }
 

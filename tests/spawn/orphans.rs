@@ -36,7 +36,7 @@ const NOBODY: u32 = 65534;
 
 /// A script that leaves processes behind in every way: they fork twice, lead sessions of their own, have an
 /// empty environment, and ignore polite signals. Each of them sleeps for `seconds`; three tell that they are there.
-fn hydra(seconds: &str) -> String {
+pub(crate) fn hydra(seconds: &str) -> String {
     format!(
         "trap '' TERM HUP INT\n\
          (setsid sh -c 'trap \"\" TERM HUP INT; echo up >&2; sleep {seconds} & sleep {seconds}' &)\n\
@@ -48,7 +48,7 @@ fn hydra(seconds: &str) -> String {
 }
 
 /// A number of seconds that no other test sleeps.
-fn seconds(test: u32) -> String {
+pub(crate) fn seconds(test: u32) -> String {
     format!("3{test:03}.{}", std::process::id())
 }
 
@@ -166,10 +166,10 @@ fn a_killed_engine_leaves_no_lambda_handler() {
 }
 
 /// A copy of the program where everybody can read it; removed in the end.
-struct Public(PathBuf);
+pub(crate) struct Public(pub(crate) PathBuf);
 
 impl Public {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("stepfn-{test}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
@@ -182,7 +182,7 @@ impl Public {
     }
 
     /// A command of an account without any rights.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.0.join("stepfn"));
         command.args(arguments).current_dir(&self.0).stdin(Stdio::null());
         if is_root() {

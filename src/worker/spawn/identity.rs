@@ -114,6 +114,8 @@ pub struct Table {
     identities: Identities,
     own: u32,
     own_name: String,
+    /// The engine's, when it is another one's than ours: as whom everything runs without a table.
+    engine: Option<Account>,
     print: Vec<Print>,
     rows: Option<Result<Vec<Row>, String>>,
 }
@@ -123,7 +125,7 @@ type Print = (CString, u64, i64, i64, u32, u32, i64);
 
 impl Table {
     /// Makes one. Nothing is read yet.
-    pub fn new(identities: Identities) -> Self {
+    pub fn new(identities: Identities, engine: Option<Account>) -> Self {
         let own = rustix::process::geteuid().as_raw();
         let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(own));
         Self {
@@ -133,15 +135,19 @@ impl Table {
             },
             identities,
             own,
+            engine,
             own_name: user.ok().flatten().map_or_else(|| own.to_string(), |user| user.name),
             print: Vec::new(),
             rows: None,
         }
     }
 
-    /// Returns the own user's name.
-    pub fn own_name(&self) -> &str {
-        &self.own_name
+    /// Returns the engine's user: its name and its id.
+    pub fn engine(&self) -> (&str, u32) {
+        match &self.engine {
+            Some(account) => (&account.name, account.uid),
+            None => (&self.own_name, self.own),
+        }
     }
 
     /// Says what the table holds; `None` without one.
@@ -170,8 +176,8 @@ impl Table {
         let rows = match &self.rows {
             None => {
                 return Ok(Grant {
-                    account: None,
-                    user: self.own_name.clone(),
+                    account: self.engine.clone(),
+                    user: self.engine().0.to_owned(),
                     no_new_privs: true,
                     allow: None,
                 });

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -24,6 +27,7 @@ use rustix::net::SendFlags;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use crate::worker::spawn::door::Hello;
 use crate::worker::spawn::identity::Identities;
 use crate::worker::spawn::server::Settings;
 use crate::worker::spawn::wire;
@@ -76,10 +80,43 @@ impl Link {
     /// The program cannot be started.
     pub fn start(settings: &Settings, at_end: impl FnOnce() + Send + 'static) -> io::Result<Arc<Self>> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_write_timeout(Some(SEND_TIME_MAX))?;
         let child = spawn(settings, theirs.into())?;
+        Self::open(ours, Some(child), at_end)
+    }
+
+    /// Goes to a `spawnd` that is a service. The lock is handed over.
+    ///
+    /// # Errors
+    /// There is none, or somebody else listens there.
+    pub fn connect(
+        path: &Path,
+        hello: &Hello,
+        lock: Option<&File>,
+        at_end: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let failed = |error: io::Error| {
+            let message = format!("`{}` cannot be reached: {error}", path.display());
+            io::Error::new(error.kind(), message)
+        };
+        let ours = UnixStream::connect(path).map_err(failed)?;
+        // It gets the variables and the output of every task.
+        let peer = rustix::net::sockopt::socket_peercred(&ours).map_err(|error| failed(error.into()))?;
+        if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
+            return Err(failed(io::Error::other(
+                "it is neither root nor this user who listens there",
+            )));
+        }
+        let frame = wire::encode(hello).map_err(io::Error::other)?;
+        ours.set_write_timeout(Some(SEND_TIME_MAX))?;
+        let lock: Vec<BorrowedFd<'_>> = lock.iter().map(|file| file.as_fd()).collect();
+        send(&ours, &frame, &lock).map_err(failed)?;
+        Self::open(ours, None, at_end)
+    }
+
+    fn open(socket: UnixStream, child: Option<Child>, at_end: impl FnOnce() + Send + 'static) -> io::Result<Arc<Self>> {
+        socket.set_write_timeout(Some(SEND_TIME_MAX))?;
         let link = Arc::new(Self {
-            socket: ours,
+            socket,
             sending: Mutex::new(()),
             tasks: Mutex::default(),
             questions: Mutex::default(),
@@ -115,7 +152,7 @@ impl Link {
         lock(&self.tasks).insert(id, waiting);
         let sent = match *self.has_ended.borrow() {
             true => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
-            false => self.send(&frame, Some(&stdio)),
+            false => self.send(&frame, &[stdio[0].as_fd(), stdio[1].as_fd(), stdio[2].as_fd()]),
         };
         if let Err(error) = sent {
             lock(&self.tasks).remove(&id);
@@ -181,40 +218,19 @@ impl Link {
     fn tell(&self, request: &Request) {
         // When it does not hear, it has ended or hears the end of the socket.
         if let Ok(frame) = wire::encode(request) {
-            let _ = self.send(&frame, None);
+            let _ = self.send(&frame, &[]);
         }
     }
 
-    fn send(&self, frame: &[u8], stdio: Option<&[OwnedFd; 3]>) -> io::Result<()> {
+    fn send(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let _whole = lock(&self.sending);
-        let mut rest = frame;
-        let mut stdio = stdio;
-        while !rest.is_empty() {
-            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut space);
-            let borrowed = stdio.map(|stdio| [stdio[0].as_fd(), stdio[1].as_fd(), stdio[2].as_fd()]);
-            if let Some(borrowed) = &borrowed {
-                ancillary.push(SendAncillaryMessage::ScmRights(borrowed));
-            }
-            match rustix::net::sendmsg(&self.socket, &[IoSlice::new(rest)], &mut ancillary, SendFlags::NOSIGNAL) {
-                Ok(length) => {
-                    rest = &rest[length..];
-                    stdio = None;
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                // More descriptors are on their way than the system allows; `spawnd` takes them off it.
-                Err(rustix::io::Errno::TOOMANYREFS) => std::thread::sleep(Duration::from_millis(1)),
-                Err(error) => {
-                    // What follows would be read as the rest of this message.
-                    let _ = self.socket.shutdown(std::net::Shutdown::Both);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(())
+        send(&self.socket, frame, descriptors).inspect_err(|_| {
+            // What follows would be read as the rest of this message.
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        })
     }
 
-    fn listen(&self, mut child: Child) {
+    fn listen(&self, child: Option<Child>) {
         let mut incoming = Vec::new();
         let mut buffer = [0; 16 * 1024];
         'all: loop {
@@ -234,7 +250,9 @@ impl Link {
         }
         // It ends all tasks when it hears that we are gone.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        let _ = child.wait();
+        if let Some(mut child) = child {
+            let _ = child.wait();
+        }
     }
 
     fn take(&self, reply: Reply) {
@@ -299,6 +317,30 @@ impl Waiting {
         }
         let _ = self.over.send(result);
     }
+}
+
+/// Sends a message; the descriptors, three at most, travel with its first byte.
+fn send(socket: &UnixStream, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut rest = frame;
+    let mut descriptors = descriptors;
+    while !rest.is_empty() {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        match rustix::net::sendmsg(socket, &[IoSlice::new(rest)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Ok(length) => {
+                rest = &rest[length..];
+                descriptors = &[];
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            // More descriptors are on their way than the system allows; `spawnd` takes them off it.
+            Err(rustix::io::Errno::TOOMANYREFS) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the failure of a task whose `spawnd` has ended.

@@ -72,7 +72,8 @@ pub struct Offer {
 }
 
 /// Which rung the operator wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// The best that changes nothing for the tasks.
     #[default]

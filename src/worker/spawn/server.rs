@@ -9,6 +9,7 @@ use std::io::IoSliceMut;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -31,6 +32,7 @@ use rustix::net::SendFlags;
 use rustix::process::Signal;
 use rustix::process::WaitOptions;
 
+use crate::worker::spawn::door::Visit;
 use crate::worker::spawn::fork;
 use crate::worker::spawn::identity::Identities;
 use crate::worker::spawn::identity::Table;
@@ -99,25 +101,33 @@ pub fn take_socket() -> io::Result<Option<OwnedFd>> {
     Ok(Some(socket))
 }
 
-/// Serves one engine until it hangs up, then ends every task. This process must have one thread.
+/// Serves one engine until it hangs up, then ends every task. This process must have one thread. With a `visit` it is a
+/// service, which ends when it is told to; else only the engine's end counts.
 ///
 /// # Errors
 /// It cannot begin; the engine was told, too.
-pub fn serve(socket: OwnedFd, settings: Settings) -> io::Result<()> {
-    let mut server = match Server::begin(socket, settings) {
+pub fn serve(socket: OwnedFd, settings: Settings, visit: Option<Visit>) -> io::Result<()> {
+    let mut server = match Server::begin(socket, settings, visit) {
         Ok(server) => server,
-        Err((socket, message)) => {
-            let reply = Reply::Broken {
-                message: message.clone(),
-            };
-            let frame = wire::encode(&reply).map_err(io::Error::other)?;
-            let _ = rustix::net::send(&socket, &frame, SendFlags::NOSIGNAL);
-            return Err(io::Error::other(message));
-        }
+        Err((socket, message)) => return Err(refuse(&socket, message)),
     };
     let result = server.run();
     server.end_strays();
     result
+}
+
+/// Tells an engine that its tasks are not started; returns the same as an error.
+pub fn refuse(socket: &OwnedFd, message: String) -> io::Error {
+    let reply = Reply::Broken {
+        message: message.clone(),
+    };
+    match wire::encode(&reply) {
+        Ok(frame) => {
+            let _ = rustix::net::send(socket, &frame, SendFlags::NOSIGNAL);
+            io::Error::other(message)
+        }
+        Err(error) => io::Error::other(error),
+    }
 }
 
 struct Server {
@@ -136,17 +146,25 @@ struct Server {
     outgoing: Vec<u8>,
     is_closing: bool,
     is_hung_up: bool,
+    is_service: bool,
     /// Held until all is over.
     lock: Option<File>,
 }
 
 impl Server {
-    fn begin(socket: OwnedFd, settings: Settings) -> Result<Self, (OwnedFd, String)> {
+    fn begin(socket: OwnedFd, settings: Settings, visit: Option<Visit>) -> Result<Self, (OwnedFd, String)> {
         let signals = match settle_in() {
             Ok(signals) => signals,
             Err(message) => return Err((socket, message)),
         };
-        let lock = match settings.lock.as_deref().map(lock).transpose() {
+        let is_service = visit.is_some();
+        let (engine, file) = visit.map_or((None, None), |visit| (Some(visit.engine), visit.lock));
+        let locked = match (&settings.lock, file) {
+            (_, Some(file)) => lock(file, "The engine's lock").map(Some),
+            (Some(path), None) => open_lock(path).map(Some),
+            (None, None) => Ok(None),
+        };
+        let lock = match locked {
             Ok(lock) => lock,
             Err(message) => return Err((socket, message)),
         };
@@ -156,11 +174,11 @@ impl Server {
             Ok(found) => found,
             Err(message) => return Err((socket, message)),
         };
-        let mut table = Table::new(settings.identities);
+        let mut table = Table::new(settings.identities, engine);
         let ready = Ready {
             rung: found.rung,
             offers: found.offers,
-            user: table.own_name().to_owned(),
+            user: table.engine().0.to_owned(),
             is_root,
             n_leftovers: found.n_leftovers + n_marked,
             identities: table.describe(),
@@ -180,6 +198,7 @@ impl Server {
             outgoing: Vec::new(),
             is_closing: false,
             is_hung_up: false,
+            is_service,
             lock,
         };
         server.tell(&Reply::Ready(ready));
@@ -199,7 +218,11 @@ impl Server {
                 self.tasks.values_mut().for_each(Task::drain);
             }
             // The signal only wakes us: one can stand for many children.
-            while let Ok(Some(_)) = self.signals.read_signal() {}
+            while let Ok(Some(signal)) = self.signals.read_signal() {
+                if self.is_service && i32::try_from(signal.ssi_signo) == Ok(Signal::TERM.as_raw()) {
+                    self.end_all(GRACE);
+                }
+            }
             self.reap();
             self.settle();
             self.flush();
@@ -327,7 +350,7 @@ impl Server {
                 }
             }
             Request::Who { id, claim } => {
-                let own = rustix::process::geteuid().as_raw();
+                let own = self.table.engine().1;
                 let whom = self.table.grant(&claim).map(|grant| Whom {
                     is_own: grant.account.is_none_or(|account| account.uid == own),
                     user: grant.user,
@@ -483,16 +506,27 @@ fn settle_in() -> Result<SignalFd, String> {
     Ok(signals)
 }
 
-/// Waits until no other engine's tasks are left.
-fn lock(path: &std::path::Path) -> Result<File, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("`{}` cannot be locked: {error}.", path.display());
+fn open_lock(path: &std::path::Path) -> Result<File, String> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
         .open(path);
-    let file = file.map_err(|error| failed(&error))?;
+    let file = file.map_err(|error| format!("`{}` cannot be locked: {error}.", path.display()))?;
+    lock(file, &format!("`{}`", path.display()))
+}
+
+/// Tells whether the tasks of an earlier engine are left to end by themselves.
+fn is_finishing(file: &File) -> bool {
+    let mut bytes = [0; FINISHING.len() + 1];
+    file.read_at(&mut bytes, 0)
+        .is_ok_and(|length| bytes.get(..length) == Some(FINISHING))
+}
+
+/// Waits until no other engine's tasks are left.
+fn lock(file: File, name: &str) -> Result<File, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{name} cannot be locked: {error}.");
     let begin = Instant::now();
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -503,7 +537,7 @@ fn lock(path: &std::path::Path) -> Result<File, String> {
             Err(rustix::io::Errno::WOULDBLOCK) if begin.elapsed() < LOCK_TIME_MAX => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) if std::fs::read(path).is_ok_and(|text| text == FINISHING) => {
+            Err(rustix::io::Errno::WOULDBLOCK) if is_finishing(&file) => {
                 std::thread::sleep(Duration::from_millis(100));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
