@@ -181,8 +181,10 @@ pub fn pick(isolation: Isolation, is_root: bool) -> Result<Found, String> {
                 isolation.as_str()
             ));
         }
-        (Isolation::Auto | Isolation::Unit, Ok(units), ..) => (Rung::Unit, Holder::Units(units)),
+        (Isolation::Unit, Ok(units), ..) => (Rung::Unit, Holder::Units(units)),
+        // A unit holds no better than a group, and systemd makes one after another: it is for who asks for it.
         (Isolation::Auto | Isolation::Cgroup, _, Ok(tree), _) => (Rung::Cgroup, Holder::Groups(tree)),
+        (Isolation::Auto, Ok(units), Err(_), _) => (Rung::Unit, Holder::Units(units)),
         // In a user namespace the files of others look like nobody's, so without root it is for who asks for it.
         (Isolation::Auto, _, Err(_), Ok(())) if is_root => (Rung::Namespace, Holder::Namespaces(fresh)),
         (Isolation::Namespace, _, _, Ok(())) => (Rung::Namespace, Holder::Namespaces(fresh)),
