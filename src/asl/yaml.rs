@@ -226,13 +226,17 @@ fn merge(members: &mut Vec<Member>) {
     }
 }
 
+/// Counts what a copy of a value costs: its values, and one more for each 64 bytes of text.
 fn size(root: &Node) -> usize {
     let mut n = 0;
     let mut queue = vec![root];
     while let Some(node) = queue.pop() {
-        n += 1;
+        n += 1 + node.text().map_or(0, |text| text.len() / 64);
         queue.extend(node.elements());
-        queue.extend(node.members().iter().map(|member| &member.value));
+        for member in node.members() {
+            n += member.key.len() / 64;
+            queue.push(&member.value);
+        }
     }
     n
 }
@@ -381,6 +385,7 @@ mod tests {
             laughs += &format!("a{n}: &a{n} [{aliases}]\n");
         }
         let deep = "[".repeat(600) + &"]".repeat(600);
+        let heavy = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 20), vec!["*a"; 1000].join(", "));
         for text in [
             "",
             "a: 1\na: 2",
@@ -392,6 +397,7 @@ mod tests {
             "a: 1\n---\nb: 2",
             "\t- a:\n b",
             laughs.as_str(),
+            heavy.as_str(),
             deep.as_str(),
         ] {
             let finding = parse(text).unwrap_err();
