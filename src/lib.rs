@@ -12,6 +12,7 @@
 //! | 3 | `kernel` | events in, commands and history out |
 //! | 4 | `sim` | drives the kernel on virtual time with scripted answers |
 //! | 4 | `lint` | rules on top of what AWS refuses |
+//! | 4 | `template` | state machine definitions inside templates of CloudFormation, SAM, CDK, Terraform, Serverless Framework |
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `explore` | finds inputs and answers of tasks that lead a machine astray |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
@@ -22,7 +23,7 @@
 //!
 //! To add an intrinsic function go to `query::intrinsic`, a state field to `asl`, a task type to
 //! `worker`, an action of this machine to `worker::action`, a format of items to `items::format`, a format of
-//! pictures to `graph`, a command to `cli`.
+//! pictures to `graph`, a kind of template to `template`, a command to `cli`.
 
 pub mod asl;
 pub mod diff;
@@ -32,6 +33,7 @@ pub mod lint;
 pub mod model;
 pub mod query;
 pub mod sim;
+pub mod template;
 
 #[cfg(feature = "runtime")]
 pub mod api;

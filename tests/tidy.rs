@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 /// Lowest first. A room may name itself and the rooms before it.
 const FLOORS: &[&str] = &[
-    "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "suite", "explore", "store", "items", "worker",
-    "engine", "api", "cli",
+    "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "template", "suite", "explore", "store",
+    "items", "worker", "engine", "api", "cli",
 ];
 
 /// The rooms without clock, files, threads and chance.
-const PURE: &[&str] = &["model", "query", "asl", "diff", "graph", "kernel", "sim", "lint"];
+const PURE: &[&str] = &[
+    "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "template",
+];
 
 const LINES_MAX: usize = 600;
 

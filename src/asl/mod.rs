@@ -14,8 +14,8 @@ pub mod load;
 pub(crate) mod node;
 #[cfg(test)]
 mod probes;
-mod substitute;
+pub(crate) mod substitute;
 pub mod substitution_file;
-mod text;
+pub(crate) mod text;
 mod warning;
-mod yaml;
+pub(crate) mod yaml;

@@ -10,7 +10,7 @@ use crate::asl::substitute;
 use crate::asl::text;
 use crate::asl::yaml;
 
-const STATE_MACHINE_TYPES: [&str; 2] = ["AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine"];
+pub(crate) const STATE_MACHINE_TYPES: [&str; 2] = ["AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine"];
 /// What a template says about the place it is deployed to.
 const PSEUDO_PARAMETERS: [(&str, &str); 6] = [
     ("AWS::AccountId", "123456789012"),
@@ -82,7 +82,7 @@ pub fn substitutions_from(text: &str) -> Result<BTreeMap<String, String>, Diagno
 }
 
 /// Writes the short form `!Ref x` as the long one, `{"Ref": x}`.
-fn function(tag: &str, node: Node) -> Node {
+pub(crate) fn function(tag: &str, node: Node) -> Node {
     let name = tag.trim_start_matches('!');
     let key = match name {
         "Condition" | "Ref" => name.to_owned(),
@@ -99,7 +99,7 @@ fn function(tag: &str, node: Node) -> Node {
     }
 }
 
-fn shown(node: &Node) -> String {
+pub(crate) fn shown(node: &Node) -> String {
     match &node.kind {
         Kind::Placeholder(name) => format!("${{{name}}}"),
         Kind::String(text) => text.clone(),
