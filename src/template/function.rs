@@ -32,9 +32,8 @@ pub(super) fn function(node: &Node) -> Option<Function<'_>> {
         return None;
     };
     if key == "Ref" {
-        let name = match &value.kind {
-            Kind::String(name) | Kind::Placeholder(name) => name,
-            _ => return None,
+        let (Kind::String(name) | Kind::Placeholder(name)) = &value.kind else {
+            return None;
         };
         return Some(match name.as_str() {
             "AWS::NoValue" => Function::Nothing,

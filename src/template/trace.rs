@@ -124,10 +124,10 @@ fn space(c: char, source: &str, at: usize, style: Style) -> Range<usize> {
     if rest.starts_with(c) {
         return at..at + c.len_utf8();
     }
-    if let (Style::Double, Some((length, value))) = (style, escape(rest)) {
-        if value == Some(c) {
-            return at..at + length;
-        }
+    if let (Style::Double, Some((length, value))) = (style, escape(rest))
+        && value == Some(c)
+    {
+        return at..at + length;
     }
     if c == '\n' {
         let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
