@@ -38,7 +38,7 @@ fn exit_codes_tell_what_happened() {
     scratch.write("text.json", "nonsense");
     scratch.write(
         "token.json",
-        r#"{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken","End":true}}}"#,
+        r#"{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::sqs:sendMessage.waitForTaskToken","Parameters":{"QueueUrl":"q","MessageBody.$":"$$.Task.Token"},"End":true}}}"#,
     );
     fs::write(scratch.0.join("utf16.json"), b"\xff\xfe{\0}\0").unwrap();
     fs::write(scratch.0.join("binary.json"), b"{\"a\":\"\xff\"}").unwrap();
@@ -106,7 +106,12 @@ fn exit_codes_tell_what_happened() {
         ),
         (&["validate", "--type", "FAST", "token.json"], 2, "EXPRESS"),
         (&["validate", "utf16.json"], 2, "hint: The file is UTF-16"),
-        (&["validate", "."], 2, "failed to read `.`"),
+        (&["validate", "."], 1, "bad.json"),
+        (
+            &["validate", "directory.json"],
+            2,
+            "there is no state machine definition",
+        ),
         (&["validate", "m.asl.json", "bad.json"], 1, "bad.json"),
         (&["validate", "m.asl.json", "none.json"], 2, "none.json"),
         (&["--version"], 0, ""),

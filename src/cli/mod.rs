@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod configuration;
 mod diff;
+mod discover;
 mod doctor;
 mod error;
 mod excerpt;

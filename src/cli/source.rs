@@ -92,10 +92,10 @@ fn read_at_most(path: &Path, bytes_max: usize) -> Result<String, CliError> {
         // Whoever reads it says that it is too large; the last character may be cut.
         return Ok(String::from_utf8_lossy(&bytes).into_owned());
     }
-    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+    String::from_utf8(bytes).map_err(|error| not_utf8(&path.display().to_string(), &error))
 }
 
-fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> CliError {
+pub(crate) fn not_utf8(shown: &str, error: &std::string::FromUtf8Error) -> CliError {
     let bytes = error.as_bytes();
     let before = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -104,7 +104,6 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> CliError {
         .chars()
         .count()
         + 1;
-    let shown = path.display();
     let error = CliError::usage(format!(
         "failed to read `{shown}`: it is not UTF-8 at line {line}, column {column}"
     ));

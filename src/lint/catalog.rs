@@ -81,6 +81,11 @@ const OTHERS: &[Entry] = &[
         "The value that is given for `${Name}` does not fit its place. This is not AWS's code.",
     ),
     refusal(
+        "INVALID_TEMPLATE",
+        "A template does not say a definition in the right way",
+        "The property that holds the definition is of the wrong kind, or a placeholder of Terraform has no end. This is not AWS's code.",
+    ),
+    refusal(
         "INVALID_YAML_DESCRIPTION",
         "The definition is not YAML",
         "The file's name ends in `.yaml` or `.yml`, and its text is no YAML. AWS itself takes JSON only; tools such as SAM \
@@ -95,6 +100,31 @@ const OTHERS: &[Entry] = &[
              must match one of them.",
         )
     },
+    refusal(
+        "MISSING_DEFINITION",
+        "A state machine of a template has no definition",
+        "One of `Definition`, `DefinitionString`, `DefinitionUri` and `DefinitionS3Location` must be there. This is not AWS's code.",
+    ),
+    refusal(
+        "TEMPLATE_DIRECTIVE",
+        "A template decides with `%{ if }` or `%{ for }` what the definition is",
+        "What Terraform makes of it is not known here. Check the plan: `terraform show -json`. This is not AWS's code.",
+    ),
+    refusal(
+        "TOO_COMPLEX",
+        "Functions of a template multiply one another's text",
+        "The text grows beyond all bounds before it is a definition. This is not AWS's code.",
+    ),
+    warning(
+        "UNCHECKED_DEFINITION",
+        "A template's definition is not known here",
+        "It is in S3, or only known at deployment. This is not AWS's code.",
+    ),
+    refusal(
+        "UNREADABLE_DEFINITION",
+        "The file that a template names cannot be read",
+        "The path counts from the directory of the template. This is not AWS's code.",
+    ),
     own(
         UNUSED_IGNORE,
         "A `lint-ignore` suppresses nothing",
@@ -147,6 +177,11 @@ const OTHERS: &[Entry] = &[
         "UNSUPPORTED_JSONATA_EXPRESSION",
         "An expression uses what AWS's JSONata does not have",
         "Step Functions leaves some of JSONata out, such as `$eval`; the message tells what.",
+    ),
+    warning(
+        "UNUSED_SUBSTITUTION",
+        "A name of DefinitionSubstitutions has no placeholder",
+        "Often the placeholder is misspelt, or went away. This is not AWS's code.",
     ),
 ];
 

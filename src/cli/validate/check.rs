@@ -10,14 +10,15 @@ use crate::asl::definition::Definition;
 use crate::asl::load::Options;
 use crate::asl::load::find_within;
 use crate::cli::advice;
-use crate::cli::error::CliError;
-use crate::cli::source::Source;
 use crate::lint::catalog::INVALID_ACTION;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Finding;
 use crate::lint::finding::Severity;
 use crate::lint::look;
 use crate::model::span::Span;
+use crate::template::find;
+use crate::template::find::Found;
+use crate::template::find::Notice;
 use crate::worker::action::check;
 
 /// A definition to check, wherever it stands.
@@ -57,23 +58,24 @@ pub(crate) struct Checked {
 }
 
 impl Subject {
-    /// Reads a file that is a definition.
-    ///
-    /// # Errors
-    /// It cannot be read, or is not UTF-8.
-    pub(crate) fn read(path: &Path, express: bool) -> Result<Self, CliError> {
-        let source = Source::read(path)?;
-        Ok(Self {
-            path: told(path),
-            text: source.text.into(),
-            options: Options {
-                format: source.format,
-                substitutions: BTreeMap::new(),
-                open_placeholders: true,
-                express,
-            },
-            outer: None,
-        })
+    /// Takes a definition that was found in a file.
+    pub(crate) fn of(found: Found, express: bool) -> Self {
+        let mut options = found.options();
+        options.express |= express;
+        let outer = (!found.is_whole_file()).then(|| Outer {
+            name: found.name.clone(),
+            text: Arc::clone(&found.origin.text),
+            place: Box::new({
+                let found = found.clone();
+                move |span| Some(found.outer(span))
+            }),
+        });
+        Self {
+            path: told(Path::new(&found.origin.path)),
+            text: found.text,
+            options,
+            outer,
+        }
     }
 
     /// Returns the same with another text.
@@ -150,12 +152,25 @@ impl Outer {
     }
 }
 
-/// Returns the definitions of a file.
-///
-/// # Errors
-/// It cannot be read.
-pub(crate) fn subjects(path: &Path, express: bool) -> Result<Vec<Subject>, CliError> {
-    Subject::read(path, express).map(|subject| vec![subject])
+/// What a template says of its machines, by file.
+pub(crate) fn notices(notices: Vec<Notice>) -> impl Iterator<Item = Checked> {
+    let mut by_file: BTreeMap<String, Checked> = BTreeMap::new();
+    for notice in notices {
+        let path = told(Path::new(&notice.origin.path));
+        let checked = by_file.entry(path.clone()).or_insert_with(|| Checked {
+            path,
+            name: None,
+            text: Arc::clone(&notice.origin.text),
+            findings: Vec::new(),
+            ignored: Vec::new(),
+            n_out_of_reach: 0,
+        });
+        checked.findings.push(match notice.severity {
+            find::Severity::Error => advice::finding(notice.diagnostic),
+            find::Severity::Warning => Finding::of_aws(notice.diagnostic, Severity::Warning),
+        });
+    }
+    by_file.into_values()
 }
 
 /// Spells a path as it is told: the same for every spelling of it, relative to the current directory if it is below.

@@ -13,11 +13,15 @@ pub(in crate::cli) mod report;
 mod teller;
 mod totals;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
 
 use crate::cli::configuration;
+use crate::cli::discover::Candidate;
+use crate::cli::discover::Discovery;
+use crate::cli::discover::Looked;
 use crate::cli::error::CliError;
 use crate::cli::replace::Replacement;
 use crate::cli::validate::baseline::Baseline;
@@ -37,11 +41,15 @@ use crate::worker::configuration::Configuration;
 /// are checked, too. Exit codes: 0 no errors; 1 errors, or findings that are denied; 2 something could not be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The definitions: JSON, or YAML by the extension `.yaml` or `.yml`
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    /// Files, directories, patterns like `machines/**/*.json`, or `-` for stdin
+    ///
+    /// A file is a definition (JSON or YAML), or a template that holds some: of CloudFormation, SAM or the CDK
+    /// (`cdk.out`), a plan of Terraform (`terraform show -json`) or a file for its `templatefile`, or a `serverless.yml`.
+    /// Of a directory all such files are checked, but not those in `node_modules`, `target` and hidden directories.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
 
-    /// The type that the state machines will have: EXPRESS has no `.sync`, no task tokens and no activities
+    /// The type of the state machines whose file does not say it: EXPRESS has no `.sync`, no task tokens and no activities
     #[arg(long = "type", value_name = "TYPE", default_value = "STANDARD", ignore_case = true)]
     machine_type: MachineType,
 
@@ -103,8 +111,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let policy = arguments.policy()?;
     let n_threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut teller = Teller::new(arguments, &policy)?;
-    let work = |path: &PathBuf| arguments.check(path, &policy);
-    ordered::each(&arguments.files, n_threads, work, |done| teller.take(done))?;
+    let mut discovery = Discovery::new(&arguments.paths);
+    for failure in discovery.failures.drain(..) {
+        teller.unreadable("", &failure)?;
+    }
+    let first = std::mem::take(&mut discovery.first);
+    let mut later = std::mem::take(&mut discovery.later);
+    let work = |candidate: &Candidate| match discovery.look(candidate) {
+        Ok(Looked::Later) => Err(candidate.clone()),
+        looked => Ok(arguments.check(&candidate.path, looked, &policy)),
+    };
+    ordered::each(&first, n_threads, work, |looked| match looked {
+        Ok(done) => teller.take(done),
+        Err(candidate) => {
+            later.push(candidate);
+            Ok(())
+        }
+    })?;
+    let work = |candidate: &Candidate| arguments.check(&candidate.path, discovery.look_later(candidate), &policy);
+    ordered::each(&later, n_threads, work, |done| teller.take(done))?;
     teller.finish()
 }
 
@@ -142,28 +167,41 @@ impl Arguments {
         })
     }
 
-    /// Checks a file, and mends it if that is asked for.
-    fn check(&self, path: &Path, policy: &Policy) -> Done {
+    /// Checks what is in a file, and mends it if that is asked for.
+    fn check(&self, path: &Path, looked: Result<Looked, CliError>, policy: &Policy) -> Done {
         let mut done = Done {
             path: check::told(path),
             judged: Vec::new(),
             mended: None,
             failed: None,
         };
-        let subjects = match check::subjects(path, self.machine_type == MachineType::Express) {
-            Ok(subjects) => subjects,
+        let search = match looked {
+            Ok(Looked::Found(search)) => search,
+            Ok(Looked::Later | Looked::Nothing) => return done,
             Err(error) => {
                 done.failed = Some(error);
                 return done;
             }
         };
-        for subject in subjects {
-            let mended = match self.fix {
+        done.judged
+            .extend(check::notices(search.notices).map(|checked| policy.judge(checked)));
+        // Two machines of a template can have the same file, and the same is to be said of both.
+        let mut seen = BTreeSet::new();
+        for found in search.definitions {
+            // A file that a template names is mended where it is named itself.
+            let is_own = path.is_file() && check::told(Path::new(&found.origin.path)) == done.path;
+            let subject = Subject::of(found, self.machine_type == MachineType::Express);
+            let mended = match self.fix && is_own && subject.outer.is_none() {
                 true => fix::mend(&subject, policy),
                 false => None,
             };
             let Some(mended) = mended else {
-                done.judged.push(policy.judge(subject.check()));
+                let mut checked = subject.check();
+                checked.findings.retain(|finding| {
+                    let place = finding.span.map(|span| (span.start, span.end));
+                    seen.insert((checked.path.clone(), place, finding.rule, finding.message.clone()))
+                });
+                done.judged.push(policy.judge(checked));
                 continue;
             };
             let text = match self.dry_run {

@@ -118,14 +118,25 @@ impl<'a> Teller<'a> {
             self.take_definition(judged)?;
         }
         if let Some(failed) = done.failed {
-            failed.print();
-            if let Some(written) = &mut self.report {
-                written.add_pieces(written.report.unreadable(&done.path, failed.message()))?;
-            }
-            self.totals.unreadable.push((done.path, failed.message().to_owned()));
+            self.unreadable(&done.path, &failed)?;
         } else if self.policy.baseline.is_some() {
             self.looked_at.insert(done.path);
         }
+        Ok(())
+    }
+
+    /// Tells what could not be read, or searched.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(crate) fn unreadable(&mut self, path: &str, failed: &CliError) -> Result<(), CliError> {
+        failed.print();
+        if let Some(written) = &mut self.report {
+            written.add_pieces(written.report.unreadable(path, failed.message()))?;
+        }
+        self.totals
+            .unreadable
+            .push((path.to_owned(), failed.message().to_owned()));
         Ok(())
     }
 
@@ -172,6 +183,13 @@ impl<'a> Teller<'a> {
     /// # Errors
     /// The report or the baseline cannot be written.
     pub(crate) fn finish(mut self) -> Result<u8, CliError> {
+        if self.totals.n_definitions == 0 && self.totals.unreadable.is_empty() {
+            // A mistyped path must not pass for a checked one.
+            return Err(
+                CliError::usage("there is no state machine definition in what was named")
+                    .hint("Definitions are recognized by `StartAt` and `States`, or as a resource of a template."),
+            );
+        }
         if let Some(mut written) = self.report.take() {
             written.add(&written.report.end(&self.totals))?;
             if let Some(file) = written.file {
