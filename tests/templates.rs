@@ -57,9 +57,9 @@ fn findings_stand_in_the_template_or_in_the_file_that_it_names() {
             ("template.yaml:13:9", 1),
             ("Missing 'Next' target: Lost at /States/A/Next", 1),
             ("machines/order.asl.json:4:61", 1),
-            ("Missing 'Next' target: Nowhere at /States/Work/Next", 1),
+            ("Missing 'Next' target: Nowhere at Inline /States/Work/Next", 1),
             ("template.yaml:26:75", 1),
-            ("3 definitions are invalid.", 1),
+            ("3 definitions: 6 errors, 1 warning; 3 are invalid.", 1),
         ] {
             assert_eq!(text.matches(part).count(), n, "{part} in\n{text}");
         }

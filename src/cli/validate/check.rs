@@ -55,6 +55,8 @@ pub(crate) struct Checked {
     pub(crate) ignored: Vec<(Finding, String)>,
     /// How many findings could be mended if they did not stand in another file's text.
     pub(crate) n_out_of_reach: usize,
+    /// It is what a template says of its machines, and no definition.
+    pub(crate) is_notice: bool,
 }
 
 impl Subject {
@@ -109,6 +111,7 @@ impl Subject {
         }
         findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
         Checked {
+            is_notice: false,
             path: self.path.clone(),
             name: self.outer.as_ref().map(|outer| outer.name.clone()),
             text: Arc::clone(self.outer.as_ref().map_or(&self.text, |outer| &outer.text)),
@@ -164,6 +167,7 @@ pub(crate) fn notices(notices: Vec<Notice>) -> impl Iterator<Item = Checked> {
             findings: Vec::new(),
             ignored: Vec::new(),
             n_out_of_reach: 0,
+            is_notice: true,
         });
         checked.findings.push(match notice.severity {
             find::Severity::Error => advice::finding(notice.diagnostic),

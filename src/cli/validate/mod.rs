@@ -13,7 +13,6 @@ pub(in crate::cli) mod report;
 mod teller;
 mod totals;
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
@@ -185,8 +184,6 @@ impl Arguments {
         };
         done.judged
             .extend(check::notices(search.notices).map(|checked| policy.judge(checked)));
-        // Two machines of a template can have the same file, and the same is to be said of both.
-        let mut seen = BTreeSet::new();
         for found in search.definitions {
             // A file that a template names is mended where it is named itself.
             let is_own = path.is_file() && check::told(Path::new(&found.origin.path)) == done.path;
@@ -196,12 +193,7 @@ impl Arguments {
                 false => None,
             };
             let Some(mended) = mended else {
-                let mut checked = subject.check();
-                checked.findings.retain(|finding| {
-                    let place = finding.span.map(|span| (span.start, span.end));
-                    seen.insert((checked.path.clone(), place, finding.rule, finding.message.clone()))
-                });
-                done.judged.push(policy.judge(checked));
+                done.judged.push(policy.judge(subject.check()));
                 continue;
             };
             let text = match self.dry_run {

@@ -46,6 +46,8 @@ pub(crate) struct Judged {
     pub(crate) n_hidden: usize,
     /// How many findings could be mended if they did not stand in another file's text.
     pub(crate) n_out_of_reach: usize,
+    /// It is what a template says of its machines, and no definition.
+    pub(crate) is_notice: bool,
 }
 
 /// A finding with its effective severity.
@@ -124,6 +126,7 @@ impl Policy {
             (told, *n_before)
         };
         let mut judged = Judged {
+            is_notice: checked.is_notice,
             path: checked.path.clone(),
             name: checked.name.clone(),
             text: Arc::clone(&checked.text),

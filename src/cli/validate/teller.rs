@@ -114,8 +114,10 @@ impl<'a> Teller<'a> {
             self.n_files_mended += 1;
             self.tell_mended(&done.path, mended)?;
         }
+        // Two machines of a template can have the same file: people are told once.
+        let mut told = BTreeSet::new();
         for judged in &done.judged {
-            self.take_definition(judged)?;
+            self.take_definition(judged, &mut told)?;
         }
         if let Some(failed) = done.failed {
             self.unreadable(&done.path, &failed)?;
@@ -140,7 +142,7 @@ impl<'a> Teller<'a> {
         Ok(())
     }
 
-    fn take_definition(&mut self, judged: &Judged) -> Result<(), CliError> {
+    fn take_definition(&mut self, judged: &Judged, told: &mut BTreeSet<String>) -> Result<(), CliError> {
         self.totals.add(judged);
         if let Some(written) = &mut self.report {
             written.add_pieces(written.report.definition(judged))?;
@@ -152,7 +154,12 @@ impl<'a> Teller<'a> {
         };
         if is_told && !self.arguments.quiet && !self.arguments.summary {
             let people = Human { is_plain: false };
-            people.definition(judged).iter().for_each(|text| error::tell(text));
+            for text in people.definition(judged) {
+                if !told.contains(&text) {
+                    error::tell(&text);
+                    told.insert(text);
+                }
+            }
         }
         for (told, why) in &judged.suppressed {
             if *why == Why::Baseline {
@@ -183,7 +190,7 @@ impl<'a> Teller<'a> {
     /// # Errors
     /// The report or the baseline cannot be written.
     pub(crate) fn finish(mut self) -> Result<u8, CliError> {
-        if self.totals.n_definitions == 0 && self.totals.unreadable.is_empty() {
+        if self.totals.n_definitions + self.totals.n_notices == 0 && self.totals.unreadable.is_empty() {
             // A mistyped path must not pass for a checked one.
             return Err(
                 CliError::usage("there is no state machine definition in what was named")

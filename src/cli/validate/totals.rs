@@ -11,6 +11,8 @@ use crate::lint::finding::Severity;
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) n_definitions: usize,
+    /// Templates that have something to say of their machines.
+    pub(crate) n_notices: usize,
     /// Definitions that cannot be used.
     pub(crate) n_invalid: usize,
     pub(crate) n_errors: usize,
@@ -35,8 +37,12 @@ pub(crate) struct Totals {
 impl Totals {
     /// Counts a definition.
     pub(crate) fn add(&mut self, judged: &Judged) {
-        self.n_definitions += 1;
-        self.n_invalid += usize::from(judged.told.iter().any(Told::is_refusal));
+        if judged.is_notice {
+            self.n_notices += 1;
+        } else {
+            self.n_definitions += 1;
+            self.n_invalid += usize::from(judged.told.iter().any(Told::is_refusal));
+        }
         self.n_hidden += judged.n_hidden;
         self.n_out_of_reach += judged.n_out_of_reach;
         for told in &judged.told {
