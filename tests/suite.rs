@@ -180,3 +180,55 @@ fn reports_are_understood() {
         .unwrap();
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
+
+#[test]
+fn the_page_of_the_coverage_is_whole_and_escaped() {
+    let scratch = Scratch::new("suite-html");
+    let name = "<script>alert(1)</script> & \"co\"";
+    scratch.machine(json!({
+        "C": { "Type": "Choice", "Default": name,
+            "Choices": [{ "Variable": "$.a", "IsPresent": true, "Next": "T" }] },
+        name: { "Type": "Pass", "Comment": "</td><script>alert(2)</script>", "End": true },
+        "T": { "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {}, "End": true,
+            "Retry": [{ "ErrorEquals": ["A"] }] }
+    }));
+    scratch.write(
+        "m.test.json",
+        r#"{ "tests": [{ "name": "a" }, { "name": "b", "input": { "a": 1 }, "mocks": { "T": { "result": 1 } } }] }"#,
+    );
+    let output = scratch.run(&["test", ".", "--coverage-html", "page.html"]);
+    assert!(output.status.success(), "{output:?}");
+    let page = std::fs::read_to_string(scratch.0.join("page.html")).unwrap();
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..Default::default()
+    };
+    let tree = roxmltree::Document::parse_with_options(&page, options).unwrap();
+    let all = || tree.descendants().filter(roxmltree::Node::is_element);
+    assert_eq!(all().filter(|node| node.has_tag_name("script")).count(), 0);
+    for node in all() {
+        for attribute in node.attributes() {
+            let asks_for_more = ["href", "src", "action", "data"].contains(&attribute.name());
+            assert!(!asks_for_more || attribute.value().starts_with('#'), "{attribute:?}");
+        }
+    }
+    assert!(!page.contains("url(") && !page.contains("@import"));
+    let states: Vec<&str> = all().filter_map(|node| node.attribute("data-state")).collect();
+    assert_eq!(states, ["C", name, "T"]);
+    let texts: Vec<&str> = all().filter_map(|node| node.text()).collect();
+    for text in [
+        "not run: Retry[0]",
+        "`T`/Retry[0]",
+        "3 of 3 (100 %)",
+        "0 of 1 (0 %)",
+        "1 visit",
+    ] {
+        assert!(texts.iter().any(|found| found.contains(text)), "{text}\n{page}");
+    }
+    let lines = all().filter(|node| node.attribute("class") == Some("Missed"));
+    let missed: Vec<String> = lines
+        .map(|line| line.last_element_child().unwrap().text().unwrap().trim().to_owned())
+        .collect();
+    assert_eq!(missed[0], "{", "{missed:?}");
+    assert!(missed[1].starts_with("\"ErrorEquals\""), "{missed:?}");
+}

@@ -1,6 +1,7 @@
 //! `stepfn test`.
 
 mod find;
+mod html;
 mod report;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,6 @@ use crate::suite::coverage::Coverage;
 use crate::suite::coverage::Taken;
 use crate::suite::file::Case;
 use crate::suite::run;
-use crate::suite::run::Machine;
 use crate::suite::run::Ran;
 
 /// Test state machines with mocks, on virtual time
@@ -60,6 +60,9 @@ pub(crate) struct Arguments {
     /// Write the coverage in LCOV's form
     #[arg(long, value_name = "FILE")]
     lcov: Option<PathBuf>,
+    /// Write the coverage as one HTML page: graphs, counts, and the lines that were run
+    #[arg(long, value_name = "FILE")]
+    coverage_html: Option<PathBuf>,
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
@@ -123,9 +126,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     if let Some(path) = &arguments.lcov {
         write(path, &report::lcov(&coverages))?;
     }
+    if let Some(path) = &arguments.coverage_html {
+        write(path, &html::page(&coverages)?)?;
+    }
     let mut has_failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
     if let Some(percent) = arguments.fail_under {
-        for (machine, coverage) in coverages.values() {
+        for (suite, coverage) in coverages.values() {
+            let machine = &suite.machine;
             let (covered, all) = coverage.transitions();
             if covered * 100 < all * usize::from(percent) {
                 has_failed = true;
@@ -223,19 +230,19 @@ fn compare_history(arguments: &Arguments, path: &Path, found: &str) -> Option<St
 }
 
 /// The coverage of each definition, by its path.
-type Coverages<'a> = BTreeMap<&'a Path, (&'a Machine, Coverage)>;
+type Coverages<'a> = BTreeMap<&'a Path, (&'a Suite, Coverage)>;
 
 fn coverages<'a>(outcomes: &[Outcome<'a>]) -> Coverages<'a> {
-    let mut taken: BTreeMap<&Path, (&Machine, Taken)> = BTreeMap::new();
+    let mut taken: BTreeMap<&Path, (&Suite, Taken)> = BTreeMap::new();
     for outcome in outcomes {
-        let machine = &outcome.suite.machine;
+        let suite = outcome.suite;
         let entry = taken
-            .entry(&machine.path)
-            .or_insert_with(|| (machine, Taken::default()));
+            .entry(&suite.machine.path)
+            .or_insert_with(|| (suite, Taken::default()));
         entry.1.add(&outcome.ran.taken);
     }
     taken
         .into_iter()
-        .map(|(path, (machine, taken))| (path, (machine, Coverage::of(&machine.definition, &taken))))
+        .map(|(path, (suite, taken))| (path, (suite, Coverage::of(&suite.machine.definition, &taken))))
         .collect()
 }

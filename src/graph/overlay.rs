@@ -47,6 +47,10 @@ pub enum Outcome {
     NotReached,
     /// It stands in a Distributed Map, whose child executions have histories of their own.
     Elsewhere,
+    /// Tests ran all of it.
+    Covered,
+    /// Tests ran it, but not all that leads out of it.
+    PartlyCovered,
     /// It ran and went on.
     Succeeded,
     /// It was entered and neither left nor failed.
@@ -72,14 +76,36 @@ pub struct Record {
     pub errors: BTreeSet<String>,
 }
 
-/// What an execution did.
+/// What tests ran of a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// How much.
+    pub outcome: Outcome,
+    /// What its box says of it.
+    pub lines: Vec<String>,
+}
+
+/// What an execution did, or what tests covered.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay {
     records: BTreeMap<StateId, Record>,
+    covered: BTreeMap<StateId, Covered>,
     taken: BTreeSet<(BlockId, usize)>,
 }
 
 impl Overlay {
+    /// Lays over a graph what tests covered: states, and edges as a block and an index into its edges.
+    pub fn of_coverage(
+        covered: impl IntoIterator<Item = (StateId, Covered)>,
+        edges: impl IntoIterator<Item = (BlockId, usize)>,
+    ) -> Self {
+        Self {
+            covered: covered.into_iter().collect(),
+            taken: edges.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Lays visits over a graph.
     ///
     /// # Errors
@@ -179,6 +205,9 @@ impl Overlay {
 
     /// Returns what became of a state.
     pub fn outcome(&self, id: StateId) -> Outcome {
+        if let Some(covered) = self.covered.get(&id) {
+            return covered.outcome;
+        }
         self.records
             .get(&id)
             .map_or(Outcome::NotReached, |record| record.outcome)
@@ -191,6 +220,9 @@ impl Overlay {
 
     /// Says what became of a state, one line for each thing; nothing for one that has no visit.
     pub fn lines(&self, id: StateId) -> Vec<String> {
+        if let Some(covered) = self.covered.get(&id) {
+            return covered.lines.clone();
+        }
         let Some(record) = self.records.get(&id).filter(|record| 0 < record.n_visits) else {
             return Vec::new();
         };

@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_marks_are_in_the_font() {
         let ruler = Ruler::default();
-        assert!(ruler.has("✓✗⚠↗◌↻→×…Ünïcödé Привет"));
+        assert!(ruler.has("✓✗⚠↗◌◐↻→×…Ünïcödé Привет"));
         assert!(!ruler.has("状态"));
     }
 }

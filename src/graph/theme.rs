@@ -55,7 +55,8 @@ pub fn of(outcome: Outcome) -> Look {
         Outcome::Elsewhere => ("#ffffff", "#8a93a0", "#1a202c", 1.0, "1 3"),
         Outcome::Failed => ("#fbe3d6", "#d55e00", "#1a202c", 4.0, ""),
         Outcome::NotReached => ("#f3f4f6", "#b8bec8", "#6b7280", 1.0, "3 3"),
-        Outcome::Succeeded => ("#dff3ec", "#009e73", "#1a202c", 2.0, ""),
+        Outcome::PartlyCovered => ("#fdf0d2", "#e69f00", "#1a202c", 2.0, "9 3"),
+        Outcome::Covered | Outcome::Succeeded => ("#dff3ec", "#009e73", "#1a202c", 2.0, ""),
         Outcome::Unfinished => ("#e1f0fa", "#0072b2", "#1a202c", 2.0, "2 2"),
     };
     Look {
@@ -74,13 +75,16 @@ pub fn mark(outcome: Outcome) -> &'static str {
         Outcome::Elsewhere => "↗",
         Outcome::Failed => "✗",
         Outcome::NotReached => "",
-        Outcome::Succeeded => "✓",
+        Outcome::PartlyCovered => "◐",
+        Outcome::Covered | Outcome::Succeeded => "✓",
         Outcome::Unfinished => "◌",
     }
 }
 
 /// What the legend says, in its order.
-pub const LEGEND: [(Outcome, &str); 6] = [
+pub const LEGEND: [(Outcome, &str); 8] = [
+    (Outcome::Covered, "run"),
+    (Outcome::PartlyCovered, "run in part"),
     (Outcome::Succeeded, "succeeded"),
     (Outcome::Failed, "failed"),
     (Outcome::Caught, "failed, caught"),
@@ -93,9 +97,11 @@ pub const LEGEND: [(Outcome, &str); 6] = [
 pub fn class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Caught => "caught",
+        Outcome::Covered => "covered",
         Outcome::Elsewhere => "elsewhere",
         Outcome::Failed => "failed",
         Outcome::NotReached => "notReached",
+        Outcome::PartlyCovered => "partlyCovered",
         Outcome::Succeeded => "succeeded",
         Outcome::Unfinished => "unfinished",
     }

@@ -41,10 +41,12 @@ impl Taken {
 }
 
 /// The coverage of one definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Everything that can be run, in the order of the definition.
     pub points: Vec<Point>,
+    /// The states that did their work and ended their block by it. That is no way out of them, so no point either.
+    pub ended: BTreeSet<StateId>,
 }
 
 /// Something that can be run.
@@ -64,6 +66,7 @@ impl Coverage {
     /// Compares what can be run with what was.
     pub fn of(definition: &Definition, taken: &Taken) -> Self {
         let mut points = Vec::new();
+        let mut ended = BTreeSet::new();
         for (number, state) in definition.states.iter().enumerate() {
             let id = StateId(u32::try_from(number).unwrap_or(u32::MAX));
             let entered = taken.entered.get(&state.name).copied().unwrap_or(0);
@@ -73,6 +76,9 @@ impl Coverage {
                 way: None,
                 count: entered,
             });
+            if state.transition == Transition::End && taken.ways.contains_key(&(id, Way::Next)) {
+                ended.insert(id);
+            }
             for way in ways(state) {
                 points.push(Point {
                     state: id,
@@ -82,7 +88,7 @@ impl Coverage {
                 });
             }
         }
-        Self { points }
+        Self { points, ended }
     }
 
     /// Returns (covered, all) of states.

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod coverage;
 pub mod file;
+pub mod lines;
 pub mod mock;
 pub mod reader;
 pub mod rfc9535;

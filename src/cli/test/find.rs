@@ -35,6 +35,8 @@ const DEPTH_MAX: usize = 64;
 pub(super) struct Suite {
     pub(super) path: PathBuf,
     pub(super) machine: Machine,
+    /// The definition's text.
+    pub(super) source: Source,
     pub(super) cases: Vec<Planned>,
 }
 
@@ -101,7 +103,7 @@ pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
         Some(name) => path.with_file_name(name),
         None => beside(path).ok_or_else(|| wrong("there is no definition of the same name beside it".to_owned()))?,
     };
-    let machine = machine(&definition, &substitutions(path, &file)?, file.express)?;
+    let (machine, source) = machine(&definition, &substitutions(path, &file)?, file.express)?;
     let config = match &file.mock_config {
         Some(name) => Some(read_mock_config(&path.with_file_name(name))?),
         None => None,
@@ -127,6 +129,7 @@ pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
     Ok(Suite {
         path: path.to_owned(),
         machine,
+        source,
         cases,
     })
 }
@@ -185,18 +188,25 @@ fn substitutions(path: &Path, file: &TestFile) -> Result<BTreeMap<String, String
     Ok(values)
 }
 
-fn machine(path: &Path, substitutions: &BTreeMap<String, String>, express: bool) -> Result<Machine, CliError> {
+fn machine(
+    path: &Path,
+    substitutions: &BTreeMap<String, String>,
+    express: bool,
+) -> Result<(Machine, Source), CliError> {
     let source = Source {
         express,
         ..Source::read(path)?
     };
     match source.compile(substitutions.clone(), false) {
-        Ok(definition) => Ok(Machine {
-            name: source::machine_name(path),
-            path: path.to_owned(),
-            definition: Arc::new(definition),
-            express,
-        }),
+        Ok(definition) => {
+            let machine = Machine {
+                name: source::machine_name(path),
+                path: path.to_owned(),
+                definition: Arc::new(definition),
+                express,
+            };
+            Ok((machine, source))
+        }
         Err((_, findings)) => {
             error::tell(&findings);
             Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
@@ -249,9 +259,11 @@ fn of_mock_config(path: &Path, text: &str) -> Result<Suite, CliError> {
             any_end: true,
         });
     }
+    let (machine, source) = machine(&definition, &BTreeMap::new(), false)?;
     Ok(Suite {
         path: path.to_owned(),
-        machine: machine(&definition, &BTreeMap::new(), false)?,
+        machine,
+        source,
         cases,
     })
 }

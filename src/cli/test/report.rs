@@ -33,7 +33,8 @@ pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: 
         }
     }
     if arguments.coverage {
-        for (machine, coverage) in coverages.values() {
+        for (suite, coverage) in coverages.values() {
+            let machine = &suite.machine;
             let _ = writeln!(text, "\n{}", machine.path.display());
             for (what, covered) in kinds(coverage) {
                 if let (covered, all @ 1..) = covered {
@@ -54,7 +55,8 @@ pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: 
     text
 }
 
-fn kinds(coverage: &Coverage) -> [(&'static str, (usize, usize)); 5] {
+/// Returns (covered, all) of each kind of thing that can be run.
+pub(super) fn kinds(coverage: &Coverage) -> [(&'static str, (usize, usize)); 5] {
     [
         ("states", coverage.states()),
         ("transitions", coverage.transitions()),
@@ -83,7 +85,8 @@ pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> Strin
         .collect();
     let coverages: Vec<_> = coverages
         .values()
-        .map(|(machine, coverage)| {
+        .map(|(suite, coverage)| {
+            let machine = &suite.machine;
             let kinds = kinds(coverage)
                 .map(|(what, (covered, all))| (what.replace(' ', "_"), json!({ "covered": covered, "all": all })));
             json!({
@@ -144,7 +147,8 @@ pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
 /// LCOV: a line per state, a branch per way out of it.
 pub(super) fn lcov(coverages: &Coverages<'_>) -> String {
     let mut text = String::new();
-    for (machine, coverage) in coverages.values() {
+    for (suite, coverage) in coverages.values() {
+        let machine = &suite.machine;
         let _ = writeln!(text, "TN:\nSF:{}", machine.path.display());
         let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
         let mut n_branches = BTreeMap::new();
