@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::asl::definition::Definition;
 use crate::kernel::core::Core;
+use crate::kernel::frame::Frame;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
 use crate::kernel::isolated;
@@ -149,19 +150,25 @@ fn object(definition: &Definition, core: &Core, frame_id: FrameId, extra: &Extra
 
 /// The item of the nearest inline Map iteration around the frame.
 fn enclosing_item(core: &Core, frame: FrameId) -> Option<Item> {
-    let mut next = core.frame(frame).parent;
+    let (index, items) = enclosing_iteration(core, core.frame(frame))?;
+    let value = items.value().get(usize::try_from(index).ok()?)?.clone();
+    Some(Item {
+        index,
+        key: None,
+        value,
+        source: None,
+    })
+}
+
+/// The nearest inline Map iteration around the frame: its index, and the Map's items.
+pub(super) fn enclosing_iteration<'a>(core: &'a Core, frame: &Frame) -> Option<(u64, &'a Payload)> {
+    let mut next = frame.parent;
     while let Some((parent, index)) = next {
         let frame = core.frame(parent);
         if let Step::Join(join) = &frame.step
             && let Some(items) = &join.items
         {
-            let value = items.value().get(usize::try_from(index).ok()?)?.clone();
-            return Some(Item {
-                index,
-                key: None,
-                value,
-                source: None,
-            });
+            return Some((index, items));
         }
         next = frame.parent;
     }

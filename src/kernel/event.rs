@@ -361,6 +361,8 @@ pub struct StartTask {
     pub resource_arn: Arc<str>,
     /// From 1, counted over this visit of the state.
     pub attempt: u32,
+    /// The index, from 0, of the nearest inline Map iteration around the state, as `$$.Map.Item.Index` has it.
+    pub item: Option<u64>,
     /// The effective `Parameters`/`Arguments`, or the effective input.
     pub input: Payload,
     /// The resolved timeout.

@@ -142,7 +142,7 @@ impl Execution {
                 Step::Task(open) => {
                     let state = self.definition.state(frame.state);
                     out.command(Command::StartTask(crate::kernel::state::task::command(
-                        state, frame, open,
+                        &self.core, state, frame, open,
                     )));
                 }
                 Step::MapRun(run) => run.outstanding(&self.definition, frame.state, out),

@@ -3,6 +3,8 @@
 //! The state is carried out by the same code as in an execution. Only this file knows that there is no execution:
 //! it makes the one frame, and it stops when the state is left.
 
+pub mod context;
+
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ use crate::kernel::event::Outbox;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
+use crate::kernel::event::Way;
 use crate::kernel::failure::Failure;
 use crate::kernel::frame::FrameId;
 use crate::kernel::frame::Step;
@@ -147,6 +150,7 @@ pub struct IsolatedState {
     core: Core,
     frame: FrameId,
     setting: Setting,
+    ways: Vec<Way>,
 }
 
 /// What a core knows when its one state is under test.
@@ -161,9 +165,9 @@ pub(super) struct Watch {
     n_items: Cell<Option<u64>>,
 }
 
-/// Keeps a command that starts a task; everything else a state under test does not need.
+/// Keeps a command that starts a task, and the ways that were taken; everything else a state under test does not need.
 #[derive(Default)]
-struct Task(Option<StartTask>);
+struct Task(Option<StartTask>, Vec<Way>);
 
 impl Outbox for Task {
     fn command(&mut self, command: Command) {
@@ -173,6 +177,10 @@ impl Outbox for Task {
     }
 
     fn history(&mut self, _: HistoryEvent) {}
+
+    fn took(&mut self, _: StateId, way: Way) {
+        self.1.push(way);
+    }
 }
 
 impl Core {
@@ -223,6 +231,7 @@ impl IsolatedState {
             core,
             frame: FrameId(0),
             setting,
+            ways: Vec::new(),
         };
         let mut out = Task::default();
         let frame = isolated.cx(&mut out).spawn(None, state, input, EventId::NONE);
@@ -233,6 +242,7 @@ impl IsolatedState {
         live.variables = isolated.setting.variables.clone();
         live.attempts = vec![isolated.setting.retry_count; n_retriers];
         live.retry_count = isolated.setting.retry_count;
+        isolated.core.variables_bytes = isolated.core.frame(frame).variables_bytes();
         isolated
     }
 
@@ -314,6 +324,11 @@ impl IsolatedState {
         self.watch().n_items.get()
     }
 
+    /// Returns the ways that the state took, in order: a retrier or catcher that answered, a rule, the way on.
+    pub fn ways(&self) -> &[Way] {
+        &self.ways
+    }
+
     /// Returns how the state ended; `None` while it waits for something.
     pub fn ending(&self) -> Option<Ending> {
         let error = self.watch().error.borrow().clone().map(|(error, _)| error);
@@ -378,7 +393,8 @@ impl IsolatedState {
         self.core.watch.as_ref().expect("a state under test is watched")
     }
 
-    fn progress(&self, out: Task) -> Progress {
+    fn progress(&mut self, out: Task) -> Progress {
+        self.ways.extend(out.1);
         if self.ending().is_some() {
             return Progress::Done;
         }

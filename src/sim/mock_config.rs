@@ -391,6 +391,7 @@ mod tests {
             state_name: state.into(),
             resource_arn: resource.into(),
             attempt: 1,
+            item: None,
             input: json!({}).into(),
             timeout_seconds: None,
             heartbeat_seconds: None,

@@ -486,3 +486,20 @@ fn a_state_inside_a_map_has_an_item() {
     let printed = print(&machine, "I", json!("v"), Setting::default(), Work::Nothing);
     expect![[r#"SUCCEEDED -> end {"Index":0,"Value":"v"}"#]].assert_eq(printed.lines().last().unwrap_or_default());
 }
+
+#[test]
+fn variables_in_reach_can_be_assigned_anew() {
+    for end in [
+        json!({"Type": "Pass", "End": true}),
+        json!({"Type": "Wait", "Seconds": 0, "End": true}),
+    ] {
+        let mut state = end;
+        state["Assign"] = json!({"v": 2});
+        let setting = Setting {
+            variables: BTreeMap::from([(Arc::from("v"), Payload::new(json!("a long value")))]),
+            ..Setting::default()
+        };
+        let told = print(&machine(state.clone()), "S", json!({}), setting, Work::Nothing);
+        assert!(told.contains("SUCCEEDED"), "{told}");
+    }
+}

@@ -8,6 +8,8 @@ use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Task;
 use crate::kernel::context::Extra;
+use crate::kernel::context::enclosing_iteration;
+use crate::kernel::core::Core;
 use crate::kernel::core::Cx;
 use crate::kernel::data_flow;
 use crate::kernel::data_flow::Completion;
@@ -29,7 +31,7 @@ use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 
 /// Makes the command that starts, or after a restart re-issues, an open task.
-pub(in crate::kernel) fn command(state: &State, frame: &Frame, open: &OpenTask) -> StartTask {
+pub(in crate::kernel) fn command(core: &Core, state: &State, frame: &Frame, open: &OpenTask) -> StartTask {
     let resource_arn = match &state.kind {
         StateKind::Task(task) => task.resource.arn.clone(),
         _ => Arc::from(""),
@@ -40,6 +42,7 @@ pub(in crate::kernel) fn command(state: &State, frame: &Frame, open: &OpenTask) 
         state_name: state.name.clone(),
         resource_arn,
         attempt: frame.retry_count + 1,
+        item: enclosing_iteration(core, frame).map(|(index, _)| index),
         input: open.input.clone(),
         timeout_seconds: open.timeout_seconds,
         heartbeat_seconds: open.heartbeat_seconds,
@@ -97,6 +100,7 @@ impl Cx<'_> {
             self.start_clocks(frame, &mut open, task.resource.pattern == Pattern::RequestResponse);
         }
         let start = command(
+            self.core,
             self.definition.state(self.core.frame(frame).state),
             self.core.frame(frame),
             &open,

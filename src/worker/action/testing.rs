@@ -155,6 +155,7 @@ impl Bench {
             state_name: Arc::from("S"),
             resource_arn: Arc::clone(&arn),
             attempt: 1,
+            item: None,
             input: Payload::new(parameters.clone()),
             timeout_seconds: None,
             heartbeat_seconds: None,
