@@ -3,14 +3,18 @@
 
 mod scratch;
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use serde_json::json;
+use stepfn::asl::load::Format;
+use stepfn::asl::load::Tree;
 
 use crate::scratch::Scratch;
 use crate::scratch::stderr;
+use crate::scratch::stdout;
 
 fn fixtures() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -231,4 +235,180 @@ fn the_page_of_the_coverage_is_whole_and_escaped() {
         .collect();
     assert_eq!(missed[0], "{", "{missed:?}");
     assert!(missed[1].starts_with("\"ErrorEquals\""), "{missed:?}");
+}
+
+/// Every member that the reader knows, but those that exclude others.
+const WHOLE: &str = r#"{
+  "definition": "m.asl.json", "type": "STANDARD", "substitutions": { "A": "a" }, "values": "v.json", "mock_config": "c.json",
+  "mocks": { "T": { "result": 1 } },
+  "tests": [
+    { "name": "a", "input": 1, "seed": 1, "mocks": { "T": [
+        { "result": 1, "after": 1.5, "heartbeats": 2, "when": "{% true %}", "item": 0 },
+        { "error": "E", "cause": "c" }, { "never": true }
+      ] },
+      "expect": { "status": "SUCCEEDED", "output": 1, "output_contains": 1, "paths": { "$": 1 }, "holds": ["{% true %}"],
+        "error": "E", "cause": "c", "cause_contains": "c", "visited": ["T"], "attempts": { "T": 1 }, "variables": { "v": 1 },
+        "elapsed_seconds": 1, "history": "h.txt" } },
+    { "name": "b", "state": "T", "context": {}, "variables": { "v": 1 }, "retry_count": 1,
+      "expect": { "status": "CAUGHT_ERROR", "next_state": "U" } }
+  ]
+}"#;
+
+#[test]
+fn the_schema_and_the_reader_agree() {
+    let scratch = Scratch::new("suite-schema");
+    let schema = stdout(&scratch.run(&["test", "--schema"]));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let accepts = |value: &Value| match validator.validate(value) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{}: {error}", error.instance_path());
+            false
+        }
+    };
+    scratch.machine(
+        json!({ "T": { "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {},
+        "End": true } }),
+    );
+    // Whether the reader takes a file: whatever else is wrong is found later.
+    let reads = |value: &Value| {
+        scratch.write("m.test.json", &value.to_string());
+        let told = stderr(&scratch.run(&["test", "m.test.json"]));
+        assert!(
+            told.is_empty() || told.contains("test.json`: ") || told.contains("v.json"),
+            "{told}"
+        );
+        told.is_empty() || told.contains("v.json")
+    };
+    let mut n_files = 0;
+    for directory in fs::read_dir(fixtures()).unwrap() {
+        for file in fs::read_dir(directory.unwrap().path()).into_iter().flatten() {
+            let path = file.unwrap().path();
+            if path.to_string_lossy().ends_with(".test.yaml") {
+                let tree = Tree::read(&fs::read_to_string(&path).unwrap(), Format::Yaml).unwrap();
+                assert!(accepts(&tree.value()), "{}", path.display());
+                n_files += 1;
+            }
+        }
+    }
+    assert!(3 <= n_files);
+    let whole: Value = serde_json::from_str(WHOLE).unwrap();
+    assert!(accepts(&whole) && reads(&whole));
+    for pointer in ["", "/tests/0", "/tests/0/expect", "/tests/0/mocks/T/0", "/tests/1"] {
+        let mut wrong = whole.clone();
+        wrong.pointer_mut(pointer).unwrap()["mistake"] = json!(1);
+        assert!(!accepts(&wrong) && !reads(&wrong), "{pointer}");
+    }
+    for (pointer, value) in [
+        ("/tests", json!([])),
+        ("/type", json!("FAST")),
+        ("/tests/0/seed", json!(-1)),
+        ("/tests/0/mocks/T", json!([])),
+        ("/tests/0/mocks/T/0/heartbeats", json!(10001)),
+        ("/tests/0/mocks/T/0/when", json!("true")),
+        ("/tests/0/mocks/T/2/never", json!(false)),
+        ("/tests/0/mocks/T/1", json!({ "cause": "c", "result": 1 })),
+        ("/tests/0/mocks/T/1", json!({ "error": "c", "result": 1 })),
+        ("/tests/0/expect/status", json!("DONE")),
+        ("/tests/1", json!({ "name": "c", "context": {} })),
+    ] {
+        let mut wrong = whole.clone();
+        *wrong.pointer_mut(pointer).unwrap() = value;
+        assert!(!accepts(&wrong) && !reads(&wrong), "{pointer}");
+    }
+}
+
+#[test]
+fn a_single_state_is_tested_as_with_test_state() {
+    let scratch = Scratch::new("suite-single");
+    scratch.machine(json!({
+        "C": { "Type": "Choice", "QueryLanguage": "JSONata", "Default": "T",
+            "Choices": [{ "Condition": "{% $v = 1 %}", "Next": "P", "Assign": { "v": 2 } }] },
+        "T": { "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Parameters": { "QueueUrl": "q", "MessageBody.$": "$$.Task.Token" }, "Next": "P", "ResultPath": "$.r",
+            "Retry": [{ "ErrorEquals": ["A"], "MaxAttempts": 1 }],
+            "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "C", "ResultPath": "$.e" }] },
+        "P": { "Type": "Parallel", "End": true, "Branches": [
+            { "StartAt": "X", "States": { "X": { "Type": "Pass", "End": true } } }] }
+    }));
+    scratch.write(
+        "m.test.yaml",
+        r#"
+tests:
+  - { name: rule, state: C, variables: { v: 1 }, expect: { next_state: P, variables: { v: 2 } } }
+  - { name: default, state: C, variables: { v: 3 }, expect: { next_state: T } }
+  - { name: task, state: T, input: { i: 1 }, context: { Task: { Token: t } }, mocks: { T: { result: "{% $states.input.MessageBody %}" } },
+      expect: { output: { i: 1, r: t }, next_state: P } }
+  - { name: retried, state: T, mocks: { T: { error: A } }, expect: { status: RETRIABLE, error: A } }
+  - { name: caught, state: T, retry_count: 1, mocks: { T: { error: A, cause: c } },
+      expect: { status: CAUGHT_ERROR, error: A, cause: c, output: { e: { Error: A, Cause: c } }, next_state: C } }
+  - { name: inner, state: X, input: 7, expect: { output: 7 } }
+  - { name: parallel, state: P, mocks: { P: { result: [1] } }, expect: { output: [1] } }
+"#,
+    );
+    let output = scratch.run(&["test", ".", "--coverage", "--fail-under", "100"]);
+    assert!(output.status.success(), "{output:?}");
+    scratch.write(
+        "m.test.yaml",
+        r#"
+tests:
+  - { name: "a, b", state: Y }
+  - { name: context, state: X, context: { Map: {} } }
+  - { name: late, state: T, mocks: { T: { result: 1, after: 1 } } }
+  - { name: shape, state: P, mocks: { P: { result: [1, 2] } } }
+  - { name: next, state: T, mocks: { T: { result: 1 } }, expect: { next_state: C } }
+"#,
+    );
+    let output = scratch.run(&["test", ".", "--github"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "::error file=./m.test.yaml,line=3,title=a%2C b::The definition has no state `Y`.",
+        "The `context` of the case cannot be used: 'Map' field is not supported when mocking a Context object.",
+        "no time passes when a state is tested by itself",
+        "The result of this Parallel must be a list of 1, one for each branch.",
+        "The next state is \"P\", not \"C\".",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
+#[test]
+fn each_item_of_a_map_has_answers_of_its_own() {
+    let scratch = Scratch::new("suite-items");
+    let task = json!({ "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": { "i.$": "$" },
+        "End": true, "Retry": [{ "ErrorEquals": ["E"] }] });
+    scratch.machine(json!({ "M": { "Type": "Map", "End": true,
+        "ItemProcessor": { "StartAt": "T", "States": { "T": task } } } }));
+    scratch.write(
+        "m.test.yaml",
+        r#"
+mocks: { T: [ { item: 9, result: of the file } ] }
+tests:
+  - name: precedence
+    input: [a, b, c, d]
+    mocks:
+      T:
+        - { result: first in turn }
+        - { item: 1, error: E }
+        - { item: 1, result: b at last }
+        - { when: "{% $states.input.i = 'c' %}", result: c }
+        - { result: second in turn }
+    expect: { output: [first in turn, b at last, c, second in turn], attempts: { T: 5 } }
+  - name: strict
+    input: [a, b]
+    mocks: { T: [ { item: 0, error: E }, { result: 1 }, { item: 2, result: 1 } ] }
+    expect: { error: States.Runtime }
+"#,
+    );
+    let output = scratch.run(&["test", "."]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "ok    ./m.test.yaml: precedence",
+        "The mock 'T' has no answer left for call 2 of item 0 by the state 'T'.",
+        "The mock 'T' has an answer for item 2 of an inline Map, which never came to it.",
+        "1 passed, 1 failed",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
 }

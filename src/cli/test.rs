@@ -37,7 +37,7 @@ use crate::suite::run::Ran;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Test files, or directories to look for them in
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "schema", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Run only the cases whose `FILE: CASE` matches this regular expression
     #[arg(long, value_name = "REGEX")]
@@ -63,6 +63,12 @@ pub(crate) struct Arguments {
     /// Write the coverage as one HTML page: graphs, counts, and the lines that were run
     #[arg(long, value_name = "FILE")]
     coverage_html: Option<PathBuf>,
+    /// Print the JSON Schema of test files, for editors, and do nothing else
+    #[arg(long)]
+    schema: bool,
+    /// Print an annotation for each failed case, as GitHub Actions reads them from the log
+    #[arg(long, conflicts_with = "json")]
+    github: bool,
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
@@ -70,6 +76,9 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     quiet: bool,
 }
+
+/// What editors check test files with; a test holds it together with the reader.
+const SCHEMA: &str = include_str!("../../schema/stepfn-test.schema.json");
 
 /// The result of one case.
 #[derive(Debug)]
@@ -81,6 +90,10 @@ struct Outcome<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
+    if arguments.schema {
+        table::print(SCHEMA)?;
+        return Ok(0);
+    }
     let filter = match &arguments.filter {
         Some(filter) => Some(
             Regex::new(filter)
@@ -120,6 +133,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         false => report::human(arguments, &outcomes, &coverages),
     };
     table::print(&text)?;
+    if arguments.github {
+        table::print(&report::github(&outcomes))?;
+    }
     if let Some(path) = &arguments.junit {
         write(path, &report::junit(&outcomes))?;
     }

@@ -59,6 +59,12 @@ pub fn check(expected: &Expected, ran: &Ran) -> Vec<String> {
             Err(cause) => failures.push(format!("`{source}` fails: {cause}")),
         }
     }
+    if let Some(wanted) = &expected.next_state {
+        let found = ran.single.as_ref().and_then(|single| single.next_state.as_deref());
+        if found != Some(wanted) {
+            failures.push(format!("The next state is {}, not {wanted:?}.", quoted(found)));
+        }
+    }
     let error = ran.error();
     let (name, cause) = (
         error.and_then(|error| error.name.as_deref()),
@@ -66,7 +72,7 @@ pub fn check(expected: &Expected, ran: &Ran) -> Vec<String> {
     );
     for (what, wanted, found) in [("error", &expected.error, name), ("cause", &expected.cause, cause)] {
         if let Some(wanted) = wanted
-            && found != Some(wanted)
+            && found != Some(wanted.as_str())
         {
             failures.push(format!("The {what} is {}, not {wanted:?}.", quoted(found)));
         }

@@ -1,6 +1,7 @@
 //! The test file: which definition, which mocks, which cases, and what each is to give.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::query::jsonata::expression::Expression;
 use crate::query::jsonata::expression::FieldScope;
 use crate::suite::mock::Mock;
 use crate::suite::mock::Mocks;
+use crate::suite::mock::Owner;
 use crate::suite::reader::Members;
 use crate::suite::reader::Problem;
 use crate::suite::reader::count;
@@ -54,8 +56,23 @@ pub struct Case {
     pub mocks: Mocks,
     /// The test case of the mock configuration file.
     pub mock_case: Option<String>,
+    /// It is about one state.
+    pub single: Option<Single>,
     /// What it is to give.
     pub expected: Expected,
+}
+
+/// What a case of a single state is given beside its input.
+#[derive(Debug)]
+pub struct Single {
+    /// The state's name.
+    pub state: String,
+    /// The context object, when it is not the usual one.
+    pub context: Option<Value>,
+    /// The variables in reach.
+    pub variables: BTreeMap<Arc<str>, Payload>,
+    /// Attempts that were already made.
+    pub retry_count: u32,
 }
 
 /// What a case is to give. What is absent is not looked at; the status always is.
@@ -71,6 +88,8 @@ pub struct Expected {
     pub paths: Vec<(String, Query, Value)>,
     /// Expressions that must give true.
     pub holds: Vec<(String, Expression)>,
+    /// Where a single state leads.
+    pub next_state: Option<String>,
     /// The error name.
     pub error: Option<String>,
     /// The whole cause.
@@ -98,13 +117,25 @@ const FILE_MEMBERS: &[&str] = &[
     "`mocks`",
     "`tests`",
 ];
-const CASE_MEMBERS: &[&str] = &["`name`", "`input`", "`seed`", "`mocks`", "`mock_case`", "`expect`"];
+const CASE_MEMBERS: &[&str] = &[
+    "`name`",
+    "`state`",
+    "`input`",
+    "`context`",
+    "`variables`",
+    "`retry_count`",
+    "`seed`",
+    "`mocks`",
+    "`mock_case`",
+    "`expect`",
+];
 const EXPECTED_MEMBERS: &[&str] = &[
     "`status`",
     "`output`",
     "`output_contains`",
     "`paths`",
     "`holds`",
+    "`next_state`",
     "`error`",
     "`cause`",
     "`cause_contains`",
@@ -115,6 +146,8 @@ const EXPECTED_MEMBERS: &[&str] = &[
     "`history`",
 ];
 const STATUSES: &[&str] = &["SUCCEEDED", "FAILED", "TIMED_OUT", "RUNNING"];
+/// Those of a single state, as `TestState` has them.
+const SINGLE_STATUSES: &[&str] = &["SUCCEEDED", "FAILED", "RETRIABLE", "CAUGHT_ERROR"];
 
 /// Reads a test file.
 ///
@@ -173,9 +206,11 @@ fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Pr
         .map_or(Value::Object(serde_json::Map::new()), |input| input.value());
     let seed = members.take("seed").map(|seed| count(&seed, "`seed`")).transpose()?;
     let mut mocks = Mocks::default();
-    for tree in [members.take("mocks").as_ref(), of_all].into_iter().flatten() {
+    let own = members.take("mocks");
+    for (tree, owner) in [(own.as_ref(), Owner::Case), (of_all, Owner::File)] {
+        let Some(tree) = tree else { continue };
         for (name, value) in Members::of(tree, "`mocks`")?.rest() {
-            mocks.add(name, Mock::read(&value)?);
+            mocks.add(name, Mock::read(&value)?, owner);
         }
     }
     let mock_case = match members.take("mock_case") {
@@ -190,7 +225,14 @@ fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Pr
         }
         value => value.map(|value| text(&value, "`mock_case`")).transpose()?,
     };
-    let expected = expected(members.take("expect").as_ref())?;
+    let single = single(&mut members)?;
+    if let (Some(_), Some(_)) = (&single, &mock_case) {
+        return Err(problem(
+            tree,
+            "a case of a single `state` is answered by `mocks`, not by `mock_case`",
+        ));
+    }
+    let expected = expected(members.take("expect").as_ref(), single.is_some())?;
     members.end(CASE_MEMBERS)?;
     Ok(Case {
         name,
@@ -199,17 +241,49 @@ fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Pr
         seed,
         mocks,
         mock_case,
+        single,
         expected,
     })
 }
 
-fn expected(tree: Option<&Tree>) -> Result<Expected, Problem> {
+fn single(members: &mut Members<'_>) -> Result<Option<Single>, Problem> {
+    let given = ["context", "variables", "retry_count"].map(|name| (name, members.take(name)));
+    let Some(state) = members.take("state") else {
+        return match given.iter().find_map(|(name, value)| Some((name, value.as_ref()?))) {
+            Some((name, value)) => Err(problem(
+                value,
+                format!("`{name}` needs `state`: it is for a single state"),
+            )),
+            None => Ok(None),
+        };
+    };
+    let [context, variables, retry_count] = given.map(|(_, value)| value);
+    let mut single = Single {
+        state: text(&state, "`state`")?,
+        context: context.map(|value| value.value()),
+        variables: BTreeMap::new(),
+        retry_count: 0,
+    };
+    if let Some(value) = variables {
+        for (name, value) in Members::of(&value, "`variables`")?.rest() {
+            single.variables.insert(Arc::from(name), Payload::new(value.value()));
+        }
+    }
+    if let Some(value) = retry_count {
+        single.retry_count = u32::try_from(count(&value, "`retry_count`")?)
+            .map_err(|_| problem(&value, "`retry_count` is too large"))?;
+    }
+    Ok(Some(single))
+}
+
+fn expected(tree: Option<&Tree>, is_single: bool) -> Result<Expected, Problem> {
     let mut expected = Expected {
         status: "SUCCEEDED".to_owned(),
         output: None,
         output_contains: None,
         paths: Vec::new(),
         holds: Vec::new(),
+        next_state: None,
         error: None,
         cause: None,
         cause_contains: None,
@@ -223,7 +297,23 @@ fn expected(tree: Option<&Tree>) -> Result<Expected, Problem> {
         return Ok(expected);
     };
     let mut members = Members::of(tree, "`expect`")?;
+    let has = |name: &str| tree.members()?.into_iter().find(|(known, _)| *known == name);
+    let misplaced = match is_single {
+        true => ["visited", "attempts", "history", "elapsed_seconds"]
+            .iter()
+            .find_map(|name| has(name)),
+        false => has("next_state"),
+    };
+    if let Some((name, value)) = misplaced {
+        let whose = if is_single {
+            "no single `state` has"
+        } else {
+            "only a single `state` has"
+        };
+        return Err(problem(&value, format!("`{name}` is what {whose}")));
+    }
     let optional = |value: Option<Tree>, what: &str| value.map(|value| text(&value, what)).transpose();
+    expected.next_state = optional(members.take("next_state"), "`next_state`")?;
     expected.error = optional(members.take("error"), "`error`")?;
     expected.cause = optional(members.take("cause"), "`cause`")?;
     expected.cause_contains = optional(members.take("cause_contains"), "`cause_contains`")?;
@@ -231,10 +321,11 @@ fn expected(tree: Option<&Tree>) -> Result<Expected, Problem> {
     match members.take("status") {
         Some(value) => {
             expected.status = text(&value, "`status`")?;
-            if !STATUSES.contains(&expected.status.as_str()) {
+            let statuses = if is_single { SINGLE_STATUSES } else { STATUSES };
+            if !statuses.contains(&expected.status.as_str()) {
                 return Err(problem(
                     &value,
-                    format!("`status` must be one of {}", STATUSES.join(", ")),
+                    format!("`status` must be one of {}", statuses.join(", ")),
                 ));
             }
         }
@@ -301,6 +392,8 @@ fn condition(value: &Tree) -> Result<(String, Expression), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -331,6 +424,23 @@ mod tests {
                 "tests:\n- name: a\n  mocks: {T: {result: 1, error: E}}",
                 "takes only one of",
             ),
+            ("tests:\n- name: a\n  context: {}", "`context` needs `state`"),
+            (
+                "tests:\n- name: a\n  expect: {next_state: b}",
+                "`next_state` is what only a single `state` has at line 3",
+            ),
+            (
+                "tests:\n- {name: a, state: s, expect: {visited: [s]}}",
+                "`visited` is what no single `state` has",
+            ),
+            (
+                "tests:\n- {name: a, state: s, expect: {status: RUNNING}}",
+                "one of SUCCEEDED, FAILED, RETRIABLE, CAUGHT_ERROR",
+            ),
+            (
+                "tests:\n- {name: a, mocks: {T: {item: -1, result: 1}}}",
+                "`item` must be a whole number",
+            ),
             ("tests:\n- name: a\n  mocks: {T: []}", "at least one answer"),
             (
                 "tests:\n- name: a\n  mocks: {T: {never: 1, result: 1}}",
@@ -351,6 +461,24 @@ mod tests {
         ] {
             let told = parse(source, Format::Yaml).unwrap_err().to_string();
             assert!(told.contains(expected), "{source}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_schema_has_the_members_of_the_reader() {
+        let schema: Value = serde_json::from_str(include_str!("../../schema/stepfn-test.schema.json")).unwrap();
+        for (name, members) in [
+            ("file", FILE_MEMBERS),
+            ("case", CASE_MEMBERS),
+            ("expect", EXPECTED_MEMBERS),
+            ("answer", crate::suite::mock::MEMBERS),
+        ] {
+            let definition = &schema["definitions"][name];
+            let properties = definition["properties"].as_object().unwrap();
+            let told: BTreeSet<String> = properties.keys().map(|name| format!("`{name}`")).collect();
+            let read: BTreeSet<String> = members.iter().map(|&name| name.to_owned()).collect();
+            assert_eq!(told, read, "{name}");
+            assert_eq!(definition["additionalProperties"], false, "{name}");
         }
     }
 

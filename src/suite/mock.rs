@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -40,6 +41,8 @@ pub struct Mock {
 
 #[derive(Clone, Debug)]
 struct Answer {
+    /// It is for this item of an inline Map, counted from 0.
+    item: Option<u64>,
     /// It is for tasks whose input fulfils this, as often as they come.
     when: Option<Expression>,
     after_millis: u64,
@@ -58,7 +61,7 @@ enum End {
 /// Heartbeats of one answer, at most.
 const HEARTBEATS_MAX: u64 = 10_000;
 
-const MEMBERS: &[&str] = &[
+pub(super) const MEMBERS: &[&str] = &[
     "`result`",
     "`error`",
     "`cause`",
@@ -66,6 +69,7 @@ const MEMBERS: &[&str] = &[
     "`after`",
     "`heartbeats`",
     "`when`",
+    "`item`",
 ];
 
 impl Mock {
@@ -151,8 +155,10 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
             }
         },
     };
+    let item = members.take("item").map(|value| count(&value, "`item`")).transpose()?;
     members.end(MEMBERS)?;
     Ok(Answer {
+        item,
         when,
         after_millis: after.unwrap_or(0),
         n_heartbeats,
@@ -164,11 +170,23 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
 #[derive(Clone, Debug, Default)]
 pub struct Mocks {
     list: Vec<(String, Mock)>,
+    /// Those of the case come first: so many.
+    n_own: usize,
+}
+
+/// Whose mock it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The case's: what it says of items must come.
+    Case,
+    /// The file's, for every case.
+    File,
 }
 
 impl Mocks {
-    /// Adds a mock behind those that are there: the first that fits counts.
-    pub fn add(&mut self, name: &str, mock: Mock) {
+    /// Adds a mock behind those that are there, a case's before its file's: the first that fits counts.
+    pub fn add(&mut self, name: &str, mock: Mock, owner: Owner) {
+        self.n_own += usize::from(owner == Owner::Case);
         self.list.push((name.to_owned(), mock));
     }
 
@@ -187,7 +205,10 @@ impl Mocks {
 #[derive(Debug)]
 pub struct Answering<'a> {
     mocks: &'a Mocks,
-    n_calls: BTreeMap<usize, usize>,
+    /// Calls of each mock in turn, by the item that has answers of its own.
+    n_calls: BTreeMap<(usize, Option<u64>), usize>,
+    /// The items that came, by mock.
+    came: BTreeSet<(usize, u64)>,
     entropy: RefCell<Entropy>,
     /// What went wrong with the mocks themselves, in order.
     pub failures: Vec<String>,
@@ -199,6 +220,7 @@ impl<'a> Answering<'a> {
         Self {
             mocks,
             n_calls: BTreeMap::new(),
+            came: BTreeSet::new(),
             entropy: RefCell::new(Entropy::new(seed)),
             failures: Vec::new(),
         }
@@ -214,28 +236,71 @@ impl<'a> Answering<'a> {
             ));
         };
         let (name, mock) = &self.mocks.list[at];
-        for answer in &mock.answers {
+        self.came.extend(task.item.map(|item| (at, item)));
+        let is_for_item = |answer: &Answer| answer.item.is_none_or(|item| Some(item) == task.item);
+        for answer in mock.answers.iter().filter(|answer| is_for_item(answer)) {
             if let Some(when) = &answer.when
                 && self.holds(when, &task.input)?
             {
                 return Ok(answer);
             }
         }
-        let mut in_turn = mock.answers.iter().filter(|answer| answer.when.is_none());
+        // An item that has answers of its own takes no others.
+        let in_turn = || mock.answers.iter().filter(|answer| answer.when.is_none());
+        let own = task
+            .item
+            .filter(|item| in_turn().any(|answer| answer.item == Some(*item)));
+        let mut in_turn = in_turn().filter(|answer| answer.item == own);
         if mock.is_same
             && let Some(answer) = in_turn.next()
         {
             return Ok(answer);
         }
-        let n_calls = self.n_calls.entry(at).or_default();
+        let n_calls = self.n_calls.entry((at, own)).or_default();
         let answer = in_turn.nth(*n_calls);
         *n_calls += 1;
         answer.ok_or_else(|| {
+            let of_item = own.map(|item| format!(" of item {item}")).unwrap_or_default();
             format!(
-                "The mock '{name}' has no answer left for call {n_calls} by the state '{}'.",
+                "The mock '{name}' has no answer left for call {n_calls}{of_item} by the state '{}'.",
                 task.state_name
             )
         })
+    }
+
+    /// Returns the case's answers for items that never came, a sentence each.
+    pub fn never_came(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for (at, (name, mock)) in self.mocks.list.iter().take(self.mocks.n_own).enumerate() {
+            let items: BTreeSet<u64> = mock.answers.iter().filter_map(|answer| answer.item).collect();
+            let missing = items.into_iter().filter(|item| !self.came.contains(&(at, *item)));
+            told.extend(missing.map(|item| {
+                format!("The mock '{name}' has an answer for item {item} of an inline Map, which never came to it.")
+            }));
+        }
+        told
+    }
+
+    /// Answers a state that is tested by itself, where no time passes.
+    ///
+    /// # Errors
+    /// No mock fits, or its answer takes time: a sentence.
+    pub fn at_once(&mut self, task: &StartTask) -> Result<Result<Payload, StatesError>, String> {
+        let answer = self.find(task)?;
+        if answer.after_millis != 0 || answer.n_heartbeats != 0 || matches!(answer.end, End::Nothing) {
+            return Err(format!(
+                "The mock of '{}' has `after`, `heartbeats` or `never`, but no time passes when a state is tested by itself.",
+                task.state_name
+            ));
+        }
+        match &answer.end {
+            End::Nothing => Err("A mock gives nothing.".to_owned()),
+            End::Error(error) => Ok(Err(error.clone())),
+            End::Result(template) => {
+                let result = self.with_env(&task.input, |env| template.evaluate(env, "result"))?;
+                Ok(Ok(Payload::new(result)))
+            }
+        }
     }
 
     fn holds(&self, condition: &Expression, input: &Payload) -> Result<bool, String> {

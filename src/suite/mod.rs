@@ -13,3 +13,4 @@ pub mod mock;
 pub mod reader;
 pub mod rfc9535;
 pub mod run;
+mod single;

@@ -26,6 +26,7 @@ use crate::sim::mock_config::MockTasks;
 use crate::suite::coverage::Taken;
 use crate::suite::file::Case;
 use crate::suite::mock::Answering;
+use crate::suite::single;
 
 /// The virtual time at which every case starts: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
@@ -66,11 +67,27 @@ pub struct Ran {
     pub taken: Taken,
     /// What went wrong with the mocks.
     pub mock_failures: Vec<String>,
+    /// How a single state ended.
+    pub single: Option<SingleEnd>,
+}
+
+/// How a single state ended, beside its error.
+#[derive(Debug)]
+pub struct SingleEnd {
+    /// The status as `TestState` writes it.
+    pub status: &'static str,
+    /// Where it leads.
+    pub next_state: Option<Arc<str>>,
+    /// Its output, of a caught error, too.
+    pub output: Option<Value>,
 }
 
 impl Ran {
     /// Returns the status as the API writes it.
     pub fn status_name(&self) -> &'static str {
+        if let Some(single) = &self.single {
+            return single.status;
+        }
         match self.status {
             Status::New | Status::Running => "RUNNING",
             Status::Succeeded(_) => "SUCCEEDED",
@@ -80,8 +97,11 @@ impl Ran {
         }
     }
 
-    /// Returns the output of an execution that succeeded.
+    /// Returns the output of an execution that succeeded, or of a single state.
     pub fn output(&self) -> Option<&Value> {
+        if let Some(single) = &self.single {
+            return single.output.as_ref();
+        }
         match &self.status {
             Status::Succeeded(output) => Some(output.value()),
             _ => None,
@@ -100,6 +120,9 @@ impl Ran {
 /// Runs a case; `seed` is for one that names none.
 pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Option<u64>) -> Ran {
     let seed = case.seed.or(seed).unwrap_or(SEED);
+    if let Some(single) = &case.single {
+        return single::run(machine, case, single, seed);
+    }
     let mut own = Answering::new(&case.mocks, seed);
     let mut record = Record::default();
     let start = start(machine, case.input.clone(), seed);
@@ -107,6 +130,8 @@ pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Opti
         Some(mut config) => drive(machine, start, &mut config, &mut record),
         None => drive(machine, start, &mut own, &mut record),
     };
+    let mut mock_failures = own.never_came();
+    mock_failures.splice(0..0, std::mem::take(&mut own.failures));
     let elapsed = ended.0.saturating_sub(START.0);
     Ran {
         status,
@@ -116,7 +141,8 @@ pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Opti
         variables: record.variables,
         elapsed_millis: u64::try_from(elapsed).unwrap_or(0),
         taken: record.taken,
-        mock_failures: own.failures,
+        mock_failures,
+        single: None,
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
     let mut cases = Vec::new();
     for case in std::mem::take(&mut file.cases) {
         for name in case.mocks.names() {
-            refuse_stranger(&machine.definition, name)
+            refuse_stranger(&machine.definition, &case, name)
                 .map_err(|message| wrong(format!("in the case `{}` {message}", case.name)))?;
         }
         let config = match (&config, &case.mock_case) {
@@ -143,12 +143,19 @@ fn mock_tasks(config: &MockConfig, machine: &str, case: &str) -> Result<MockTask
 }
 
 /// A mock for what is no Task would never be asked: the name is mistyped.
-fn refuse_stranger(definition: &Definition, name: &str) -> Result<(), String> {
+fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(), String> {
+    // A single Map or Parallel is answered as a whole.
+    let is_single = case.single.as_ref().is_some_and(|single| single.state == name);
     if name.contains([':', '*']) {
         return Ok(());
     }
     let state = definition.states.iter().find(|state| &*state.name == name);
-    match state.map(|state| matches!(state.kind, StateKind::Task(_))) {
+    let is_answered = |kind: &StateKind| match kind {
+        StateKind::Task(_) => true,
+        StateKind::Map(_) | StateKind::Parallel(_) => is_single,
+        _ => false,
+    };
+    match state.map(|state| is_answered(&state.kind)) {
         Some(true) => Ok(()),
         Some(false) => Err(format!("the state `{name}` is mocked, which is no Task")),
         None => Err(format!("`{name}` is mocked, which is neither a state nor a resource")),

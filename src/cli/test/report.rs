@@ -1,4 +1,4 @@
-//! What `stepfn test` tells: people, JUnit, LCOV, JSON.
+//! What `stepfn test` tells: people, GitHub, JUnit, LCOV, JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -97,6 +97,25 @@ pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> Strin
         })
         .collect();
     format!("{:#}\n", json!({ "cases": cases, "definitions": coverages }))
+}
+
+/// Annotations of GitHub Actions. Source: its documentation, "Workflow commands for GitHub Actions"; the escapes are
+/// those of its toolkit's `command.ts`.
+pub(super) fn github(outcomes: &[Outcome<'_>]) -> String {
+    let data = |text: &str| printable(text).replace('%', "%25").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let mut text = String::new();
+    for outcome in outcomes.iter().filter(|outcome| !outcome.failures.is_empty()) {
+        let _ = writeln!(
+            text,
+            "::error file={},line={},title={}::{}",
+            property(&outcome.suite.path.display().to_string()),
+            outcome.case.place.line,
+            property(&outcome.case.name),
+            data(&outcome.failures.join("\n"))
+        );
+    }
+    text
 }
 
 /// JUnit's XML: a suite per test file.
