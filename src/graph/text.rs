@@ -168,13 +168,13 @@ mod tests {
                 "Check the order of the customer",
                 90.0,
                 3,
-                &["Check the", "order of the", "customer"],
+                &["Check the order", "of the customer"],
             ),
             (
                 "CheckTheOrderOfTheCustomer",
                 90.0,
                 3,
-                &["CheckThe", "OrderOfThe", "Customer"],
+                &["CheckTheOrderOf", "TheCustomer"],
             ),
             (
                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
