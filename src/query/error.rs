@@ -29,6 +29,8 @@ pub struct CompileError {
     pub message: String,
     /// Where inside the field, for example `/a/b[0]`; empty for the field itself.
     pub location: String,
+    /// The member that is meant, where the location names only the object around it, as AWS does.
+    pub key: Option<Box<str>>,
     /// Byte offset of the trouble inside the expression's text, where known.
     pub offset: Option<usize>,
 }

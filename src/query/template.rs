@@ -306,10 +306,14 @@ impl Compiler {
             location,
             offset,
         );
+        if let Some(error) = self.errors.last_mut() {
+            error.key = Some(key.into());
+        }
     }
 
     fn refuse(&mut self, message: String, location: &str, offset: Option<usize>) {
         self.errors.push(CompileError {
+            key: None,
             code: "SCHEMA_VALIDATION_FAILED",
             message,
             location: location.to_owned(),

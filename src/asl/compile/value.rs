@@ -40,7 +40,13 @@ impl<'n> Compiler<'n, '_> {
     fn errors(&mut self, node: &Node, at: &str, errors: impl IntoIterator<Item = CompileError>) {
         for (index, error) in errors.into_iter().enumerate() {
             let span = if index < LEAVES_MAX {
-                node.follow(&error.location).span
+                let place = node.follow(&error.location);
+                error
+                    .key
+                    .as_deref()
+                    .and_then(|key| place.get(key))
+                    .unwrap_or(place)
+                    .span
             } else {
                 node.span
             };

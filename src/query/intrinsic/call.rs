@@ -97,6 +97,7 @@ impl Call {
                 node: Arc::new(node),
             }),
             Err(trouble) => Err(CompileError {
+                key: None,
                 code: "SCHEMA_VALIDATION_FAILED",
                 message: "Value is not a valid intrinsic function call".to_owned(),
                 location: String::new(),

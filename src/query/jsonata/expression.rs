@@ -65,6 +65,7 @@ impl Expression {
         let inner = inner.trim();
         let expression = jlens_core::Expression::compile(inner).map_err(|error| {
             vec![CompileError {
+                key: None,
                 code: "INVALID_JSONATA_EXPRESSION",
                 message: message::as_reference(&error, 0, &[]).message(),
                 location: String::new(),
@@ -73,6 +74,7 @@ impl Expression {
         })?;
         if let Some((message, offset)) = survey::later_operator(&expression.ast().root) {
             return Err(vec![CompileError {
+                key: None,
                 code: "INVALID_JSONATA_EXPRESSION",
                 message,
                 location: String::new(),

@@ -92,6 +92,7 @@ pub(super) fn survey(ast: &Ast, scope: FieldScope) -> Survey {
     for (offset, message) in findings {
         if known.insert(message.clone()) {
             survey.refused.push(CompileError {
+                key: None,
                 code: "UNSUPPORTED_JSONATA_EXPRESSION",
                 message,
                 location: String::new(),

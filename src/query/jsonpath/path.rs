@@ -137,6 +137,7 @@ impl Path {
                 steps: Arc::new(steps),
             }),
             Err(trouble) => Err(CompileError {
+                key: None,
                 code: "SCHEMA_VALIDATION_FAILED",
                 message: "Value is not a valid JSONPath".to_owned(),
                 location: String::new(),
