@@ -36,7 +36,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if read.need != Need::Required || !seen.insert((name, *origin)) {
             continue;
         }
-        let written = subject.written(read.state);
         let message = format!(
             "`{}` has no value {}; {}",
             read.text,
@@ -44,11 +43,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             describe::outcome(subject, read)
         );
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("assign it on that way too, or at the start");
     }
 }

@@ -40,7 +40,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if is_other_rule || read.need != Need::Required || !seen.insert((*origin, &read.text)) {
             continue;
         }
-        let written = subject.written(read.state);
         let whose = match read.from {
             From::Source(Source::Result) => "the result has",
             _ => "the input has",
@@ -52,11 +51,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             describe::outcome(subject, read)
         );
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("give it a value on that way, or ask whether it is there first");
     }
 }

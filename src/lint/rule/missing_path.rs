@@ -54,7 +54,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if is_other_rule || read.need == Need::Guarded || !seen.insert((read.state, &read.text)) {
             continue;
         }
-        let written = subject.written(read.state);
         let message = format!(
             "`{}` finds no `{}`: {}; {}",
             read.text,
@@ -63,11 +62,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             describe::outcome(subject, read)
         );
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("read what is there, or keep the value in an earlier state");
     }
 }

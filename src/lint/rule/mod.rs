@@ -64,6 +64,7 @@ use crate::lint::finding::Confidence;
 use crate::lint::finding::Finding;
 use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
+use crate::lint::flow::Read;
 use crate::lint::subject::Subject;
 use crate::model::span::Span;
 
@@ -216,6 +217,18 @@ pub(crate) struct Reporter<'f> {
 impl<'f> Reporter<'f> {
     pub(crate) fn new(rule: &'static Rule, findings: &'f mut Vec<Finding>) -> Self {
         Self { rule, findings }
+    }
+
+    /// Reports a finding at the place that reads something.
+    pub(crate) fn report_read(
+        &mut self,
+        subject: &Subject<'_>,
+        read: &Read,
+        message: impl Into<String>,
+    ) -> Reported<'_> {
+        let written = subject.written(read.state);
+        let location = format!("{}{}", written.location, read.place);
+        self.report(written.node.follow(&read.place), location, message)
     }
 
     /// Reports a finding at a place of the text. Returns it for what not every finding has.

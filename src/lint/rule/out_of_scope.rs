@@ -39,11 +39,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             describe::outcome(subject, read)
         );
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("hand the value on in the output, or through ItemSelector");
     }
 }

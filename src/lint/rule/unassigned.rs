@@ -45,11 +45,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let is_sure =
             read.need == Need::Required || subject.definition.state(read.state).language == QueryLanguage::JsonPath;
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("assign it in a state before, or correct the name")
             .severity(if is_sure { Severity::Error } else { Severity::Warning });
     }

@@ -37,7 +37,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if !read.compared || read.need != Need::Required || !seen.insert((read.state, &read.text)) {
             continue;
         }
-        let written = subject.written(read.state);
         let message = format!(
             "The Choice compares `{}`, but it is not there {}; {}",
             read.text,
@@ -45,11 +44,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             describe::outcome(subject, read)
         );
         reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
+            .report_read(subject, read, message)
             .hint("ask whether it is there first");
     }
 }

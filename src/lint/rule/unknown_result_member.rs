@@ -48,7 +48,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if read.need == Need::Guarded || !seen.insert((read.state, &read.text)) {
             continue;
         }
-        let written = subject.written(read.state);
         let message = format!(
             "`{}` finds no `{}` in the result: {}; {}",
             read.text,
@@ -60,12 +59,6 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             Shape::Scalar(Scalar::Text(_)) => "use `.sync:2`, which gives JSON, or parse the text",
             _ => "look up the members of this result",
         };
-        reporter
-            .report(
-                written.node.follow(&read.place),
-                format!("{}{}", written.location, read.place),
-                message,
-            )
-            .hint(hint);
+        reporter.report_read(subject, read, message).hint(hint);
     }
 }
