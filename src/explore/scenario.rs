@@ -14,7 +14,7 @@ use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::sim::driver::Report;
 use crate::sim::driver::Tasks;
-use crate::sim::mock_config::submits;
+use crate::sim::mock_config::begin;
 
 /// What the cause of an error says when nobody reads it.
 const CAUSE: &str = "made up by stepfn explore";
@@ -111,15 +111,7 @@ impl Tasks for Answering<'_> {
             self.given.entry(task.state).or_default().push(answer.clone());
         }
         let id = task.task;
-        let at_once = |kind| Report { delay_millis: 0, kind };
-        let mut reports = vec![at_once(EventKind::TaskStarted {
-            task: id,
-            worker_name: None,
-        })];
-        if submits(&task.resource_arn) {
-            let output = Payload::new(Value::Object(Map::new()));
-            reports.push(at_once(EventKind::TaskSubmitted { task: id, output }));
-        }
+        let mut reports = begin(task);
         let kind = match answer {
             Answer::Never => {
                 self.fails(task.state, "States.Timeout");
@@ -138,7 +130,7 @@ impl Tasks for Answering<'_> {
                 }
             }
         };
-        reports.push(at_once(kind));
+        reports.push(Report { delay_millis: 0, kind });
         reports
     }
 }

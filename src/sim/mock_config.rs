@@ -215,19 +215,8 @@ impl MockTasks {
 impl Tasks for MockTasks {
     fn answer(&mut self, task: &StartTask) -> Vec<Report> {
         let id = task.task;
-        let mut kinds = vec![EventKind::TaskStarted {
-            task: id,
-            worker_name: None,
-        }];
-        let answer = self.next_answer(&task.state_name);
-        if submits(&task.resource_arn) {
-            // The service's own response to the request is not part of a mock configuration.
-            kinds.push(EventKind::TaskSubmitted {
-                task: id,
-                output: Payload::new(Value::Object(Map::new())),
-            });
-        }
-        kinds.push(match answer {
+        let mut reports = begin(task);
+        let kind = match self.next_answer(&task.state_name) {
             Answer::Return(output) => EventKind::TaskSucceeded {
                 task: id,
                 output: result_of(&task.resource_arn, output),
@@ -236,14 +225,31 @@ impl Tasks for MockTasks {
                 EventKind::TaskTimedOut { task: id, error }
             }
             Answer::Throw(error) => EventKind::TaskFailed { task: id, error },
-        });
-        let report = |kind| Report { delay_millis: 0, kind };
-        kinds.into_iter().map(report).collect()
+        };
+        reports.push(Report { delay_millis: 0, kind });
+        reports
     }
 }
 
+/// Returns the reports with which a mocked attempt begins. The service's own response to the request of a task that
+/// answers twice is not part of a mock: it is empty.
+pub fn begin(task: &StartTask) -> Vec<Report> {
+    let at_once = |kind| Report { delay_millis: 0, kind };
+    let mut reports = vec![at_once(EventKind::TaskStarted {
+        task: task.task,
+        worker_name: None,
+    })];
+    if submits(&task.resource_arn) {
+        reports.push(at_once(EventKind::TaskSubmitted {
+            task: task.task,
+            output: Payload::new(Value::Object(Map::new())),
+        }));
+    }
+    reports
+}
+
 /// Tells whether a resource answers twice: the service accepts the request, somebody gives the result later.
-pub fn submits(resource: &str) -> bool {
+fn submits(resource: &str) -> bool {
     resource.ends_with(".waitForTaskToken") || resource.ends_with(".sync") || resource.ends_with(".sync:2")
 }
 

@@ -23,7 +23,7 @@ use crate::query::jsonata::expression::FieldScope;
 use crate::query::template::Template;
 use crate::sim::driver::Report;
 use crate::sim::driver::Tasks;
-use crate::sim::mock_config::submits;
+use crate::sim::mock_config::begin;
 use crate::suite::reader::Members;
 use crate::suite::reader::Problem;
 use crate::suite::reader::count;
@@ -332,15 +332,7 @@ impl<'a> Answering<'a> {
     fn reports(&mut self, task: &StartTask) -> Result<Vec<Report>, String> {
         let answer = self.find(task)?;
         let id = task.task;
-        let at_once = |kind| Report { delay_millis: 0, kind };
-        let mut reports = vec![at_once(EventKind::TaskStarted {
-            task: id,
-            worker_name: None,
-        })];
-        if submits(&task.resource_arn) {
-            let output = Payload::new(Value::Object(Map::new()));
-            reports.push(at_once(EventKind::TaskSubmitted { task: id, output }));
-        }
+        let mut reports = begin(task);
         // The heartbeats come evenly before the end.
         let n_spans = answer.n_heartbeats + 1;
         let span = answer.after_millis / n_spans;

@@ -31,7 +31,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let Why::OtherBlock { assigner } = missing.why else {
             continue;
         };
-        let (read, written) = (missing.read, subject.written(missing.read.state));
+        let read = missing.read;
         let message = format!(
             "`${}` belongs to the block of {} and is not seen here; {}",
             missing.name,

@@ -29,7 +29,7 @@ pub(super) const RULE: Rule = Rule {
 fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for missing in variable_scope::missing(subject) {
         let Why::SameAssign = missing.why else { continue };
-        let (read, written) = (missing.read, subject.written(missing.read.state));
+        let read = missing.read;
         let message = format!(
             "`${}` gets its first value in this same Assign, which reads the values from before it; {}",
             missing.name,

@@ -32,7 +32,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         let Why::Never { elsewhere } = missing.why else {
             continue;
         };
-        let (read, written) = (missing.read, subject.written(missing.read.state));
+        let read = missing.read;
         let assigned = match elsewhere {
             true => "no state on a way to here assigns it",
             false => "no state assigns it",
