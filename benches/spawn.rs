@@ -83,6 +83,7 @@ impl Engine {
             child_of: None,
             trace_header: None,
             mock_case: None,
+            started_by: None,
             started: Timestamp(0),
         };
         let begin = Begin {

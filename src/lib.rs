@@ -16,6 +16,9 @@
 //! | 4 | `suite` | tests of state machines: cases, mocks, expectations, coverage |
 //! | 4 | `explore` | finds inputs and answers of tasks that lead a machine astray |
 //! | 4 | `items` | what a Distributed Map reads and writes: item readers, result writer, buckets |
+//! | 4 | `identity` | who asks, what they may do, tokens in their name |
+//! | 4 | `secret` | secrets: their sources, and what keeps them out of all that is written |
+//! | 4 | `audit` | who did what: the log that people read and programs verify |
 //! | 5 | `worker` | carries out tasks: mappings, Lambda functions, the actions of this machine |
 //! | 6 | `engine` | drives the kernel on real time with real workers |
 //! | 7 | `api` | the Step Functions API over HTTP |
@@ -38,13 +41,19 @@ pub mod template;
 #[cfg(feature = "runtime")]
 pub mod api;
 #[cfg(feature = "runtime")]
+pub mod audit;
+#[cfg(feature = "runtime")]
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod engine;
 #[cfg(feature = "runtime")]
 pub mod explore;
 #[cfg(feature = "runtime")]
+pub mod identity;
+#[cfg(feature = "runtime")]
 pub mod items;
+#[cfg(feature = "runtime")]
+pub mod secret;
 #[cfg(feature = "runtime")]
 pub mod store;
 #[cfg(feature = "runtime")]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Lowest first. A room may name itself and the rooms before it.
 const FLOORS: &[&str] = &[
     "model", "query", "asl", "diff", "graph", "kernel", "sim", "lint", "template", "suite", "explore", "store",
-    "items", "worker", "engine", "api", "cli",
+    "items", "identity", "secret", "audit", "worker", "engine", "api", "cli",
 ];
 
 /// The rooms without clock, files, threads and chance.

@@ -198,6 +198,7 @@ pub fn run(
 ) -> Result<(Status, Vec<HistoryEvent>), String> {
     let options = run::Options {
         skip_time: true,
+        started_by: None,
         site: Arc::new(Site {
             lambdas: Lambdas::new(mappings.functions().clone(), None),
             mappings,

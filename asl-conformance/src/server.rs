@@ -26,6 +26,8 @@ use stepfn::engine::answers::Answering;
 use stepfn::engine::answers::Answers;
 use stepfn::engine::host::Host;
 use stepfn::engine::host::HostOptions;
+use stepfn::identity::gate::Gate;
+use stepfn::identity::peer::Peer;
 use stepfn::items::directory::DirectoryBuckets;
 use stepfn::kernel::event::StartTask;
 use stepfn::model::execution_record::ExecutionFacts;
@@ -149,7 +151,7 @@ impl Server {
                 .map_err(|error| error.to_string())?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             host.serve(feeds);
-            let api = Arc::new(Api::new(host));
+            let api = Arc::new(Api::new(host, Gate::of_this_process()));
             api.serve_tasks();
             let listener = Arc::new(listener);
             let accept = move || accept(Arc::clone(&listener));
@@ -195,10 +197,11 @@ impl Server {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>) -> std::io::Result<tokio::net::TcpStream> {
-    let (stream, _) = listener.accept().await?;
+async fn accept(listener: Arc<TcpListener>) -> std::io::Result<(tokio::net::TcpStream, Peer)> {
+    let (stream, remote) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    let local = stream.local_addr()?;
+    Ok((stream, Peer::Tcp { local, remote }))
 }
 
 fn answering(scripts: Scripts) -> Answering {

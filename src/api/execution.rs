@@ -21,6 +21,7 @@ use crate::model::execution_record::ExecutionRecord;
 use crate::model::execution_record::ExecutionStatus;
 use crate::model::execution_record::MachineType;
 use crate::model::payload::Payload;
+use crate::model::principal::Principal;
 use crate::model::timestamp::Timestamp;
 
 /// `ExecutionDoesNotExist`.
@@ -55,7 +56,7 @@ impl Api {
         }
     }
 
-    /// Prepares a start: the ARN, the input. The name was checked.
+    /// Prepares a start by somebody: the ARN, the input. The name was checked.
     ///
     /// # Errors
     /// `InvalidExecutionInput`, `ThrottlingException`.
@@ -65,6 +66,7 @@ impl Api {
         name: Option<&str>,
         input: Option<&str>,
         trace_header: Option<&str>,
+        started_by: &Arc<Principal>,
     ) -> Result<Begin, ApiError> {
         admit(self.host.store().n_queued())?;
         let input = read_input(input.unwrap_or("{}"))?;
@@ -98,6 +100,7 @@ impl Api {
                 child_of: None,
                 trace_header: trace_header.map(Arc::from),
                 mock_case: None,
+                started_by: Some(Arc::clone(started_by)),
                 started: Timestamp(0),
             },
             machine_name: machine.name.clone(),

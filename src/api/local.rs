@@ -12,6 +12,8 @@ use crate::api::error::ApiError;
 use crate::api::execution;
 use crate::api::member;
 use crate::api::request::Request;
+use crate::identity::caller::Caller;
+use crate::model::principal::Principal;
 use crate::worker::sfn::Calling;
 use crate::worker::sfn::ServiceError;
 use crate::worker::sfn::StepFunctions;
@@ -48,7 +50,7 @@ impl Local {
 }
 
 impl StepFunctions for Local {
-    fn call(&self, operation: &str, request: Map<String, Value>) -> Calling<'_> {
+    fn call(&self, asking: Principal, operation: &str, request: Map<String, Value>) -> Calling<'_> {
         let operation = operation.to_owned();
         Box::pin(async move {
             let api = self.api()?;
@@ -60,7 +62,7 @@ impl StepFunctions for Local {
             };
             let answer = match action::find(&operation) {
                 Some(action) => match member::check(action.input, &request) {
-                    Ok(()) => (action.call)(&api, Request::new(request)).await,
+                    Ok(()) => (action.call)(&api, Request::new(request, Arc::new(Caller::new(asking)))).await,
                     Err(error) => Err(error),
                 },
                 None => Err(unknown()),

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::engine::host::Host;
+use crate::identity::gate::Gate;
 
 /// What every operation sees.
 pub struct Api {
@@ -38,13 +39,16 @@ pub struct Api {
     pub host: Arc<Host>,
     /// Connections that are open.
     pub n_connections: Gauge,
+    /// Who is let in.
+    pub gate: Gate,
 }
 
 impl Api {
-    /// Offers what a host has.
-    pub fn new(host: Arc<Host>) -> Self {
+    /// Offers what a host has to whom the gate lets in.
+    pub fn new(host: Arc<Host>, gate: Gate) -> Self {
         Self {
             host,
+            gate,
             n_connections: Gauge::default(),
         }
     }

@@ -5,22 +5,26 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::identity::caller::Caller;
 use crate::model::states_error::StatesError;
 
 /// The members of a request. Kinds and bounds were checked, so that a getter only has to look.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Request {
     members: Map<String, Value>,
     /// The `X-Amzn-Trace-Id` header.
     pub trace_header: Option<Arc<str>>,
+    /// Who asks.
+    pub caller: Arc<Caller>,
 }
 
 impl Request {
     /// Wraps checked members.
-    pub fn new(members: Map<String, Value>) -> Self {
+    pub fn new(members: Map<String, Value>, caller: Arc<Caller>) -> Self {
         Self {
             members,
             trace_header: None,
+            caller,
         }
     }
 

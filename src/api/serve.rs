@@ -27,6 +27,7 @@ use crate::api::Api;
 use crate::api::action;
 use crate::api::error::ApiError;
 use crate::api::metrics;
+use crate::identity::peer::Peer;
 
 /// Largest request body: AWS takes 1 MB in all.
 const BODY_BYTES_MAX: usize = 1_572_864;
@@ -43,7 +44,7 @@ const STARVED_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve<S, F>(api: Arc<Api>, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = std::io::Result<S>>,
+    F: Future<Output = std::io::Result<(S, Peer)>>,
 {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
@@ -60,8 +61,8 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let stream = match stream {
-            Ok(stream) => stream,
+        let (stream, peer) = match stream {
+            Ok(accepted) => accepted,
             Err(error) => {
                 if !is_starved {
                     tracing::warn!(%error, "No connection can be accepted at the moment.");
@@ -73,10 +74,10 @@ where
             }
         };
         is_starved = false;
-        let for_requests = Arc::clone(&api);
+        let (for_requests, peer) = (Arc::clone(&api), Arc::new(peer));
         let service = service_fn(move |request| {
-            let api = Arc::clone(&for_requests);
-            async move { Ok::<_, Infallible>(answer(&api, request).await) }
+            let (api, peer) = (Arc::clone(&for_requests), Arc::clone(&peer));
+            async move { Ok::<_, Infallible>(answer(&api, &peer, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -95,7 +96,7 @@ where
     graceful.shutdown().await;
 }
 
-async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if request.headers().contains_key("origin") {
         // Only browsers send it. A page from anywhere can reach the loopback address and, with a name of its own
         // that leads here, pass for the same origin; what it starts would run commands on this machine.
@@ -121,7 +122,11 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> 
     let (target, trace) = (header("x-amz-target"), header("x-amzn-trace-id"));
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
     let answer = match tokio::time::timeout(BODY_TIME_MAX, body).await {
-        Ok(Ok(body)) => api.call(target.as_deref(), trace.as_deref(), &body.to_bytes()).await,
+        Ok(Ok(body)) => {
+            let caller = api.gate.admit(peer);
+            api.call(caller, target.as_deref(), trace.as_deref(), &body.to_bytes())
+                .await
+        }
         Ok(Err(_)) => Err(ApiError {
             status: 413,
             ..ApiError::new("RequestEntityTooLargeException", "The request is larger than 1 MB.")

@@ -9,6 +9,10 @@ use serde_json::json;
 use crate::api::Api;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
+use crate::identity::caller::Caller;
+use crate::identity::gate::Gate;
+use crate::model::principal::Principal;
+use crate::model::principal::PrincipalKind;
 use crate::model::quota::Quotas;
 use crate::store::memory::MemoryStore;
 use crate::worker::Site;
@@ -44,14 +48,21 @@ fn api() -> Api {
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);
-    Api::new(host)
+    Api::new(host, Gate::of_this_process())
 }
 
 impl Api {
     /// Calls an operation; an error is `Name: message`.
     async fn ask(&self, operation: &str, members: Value) -> Result<Value, String> {
         let target = format!("AWSStepFunctions.{operation}");
-        let answer = self.call(Some(&target), None, members.to_string().as_bytes()).await;
+        let answer = self
+            .call(
+                Arc::new(Caller::new(Principal::new(PrincipalKind::Process, "tests"))),
+                Some(&target),
+                None,
+                members.to_string().as_bytes(),
+            )
+            .await;
         answer.map_err(|error| format!("{}: {}", error.name, error.message))
     }
 

@@ -11,13 +11,20 @@ use crate::api::error::Answer;
 use crate::api::error::ApiError;
 use crate::api::member;
 use crate::api::request::Request;
+use crate::identity::caller::Caller;
 
 /// The service's name in `X-Amz-Target`.
 const SERVICE: &str = "AWSStepFunctions";
 
 impl Api {
-    /// Carries out the operation that `target` (`AWSStepFunctions.StartExecution`) names.
-    pub async fn call(&self, target: Option<&str>, trace_header: Option<&str>, body: &[u8]) -> Answer {
+    /// Carries out the operation that `target` (`AWSStepFunctions.StartExecution`) names, for `caller`.
+    pub async fn call(
+        &self,
+        caller: Arc<Caller>,
+        target: Option<&str>,
+        trace_header: Option<&str>,
+        body: &[u8],
+    ) -> Answer {
         let unknown = || ApiError {
             status: 404,
             ..ApiError::new("UnknownOperationException", "")
@@ -27,7 +34,7 @@ impl Api {
         let action = action::find(name).filter(|_| service == SERVICE).ok_or_else(unknown)?;
         let members = read(body)?;
         member::check(action.input, &members)?;
-        let mut request = Request::new(members);
+        let mut request = Request::new(members, caller);
         request.trace_header = trace_header.map(Arc::from);
         (action.call)(self, request).await
     }

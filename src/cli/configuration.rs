@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use crate::cli::error::CliError;
 use crate::cli::source;
+use crate::model::principal::Principal;
+use crate::model::principal::PrincipalKind;
 use crate::worker::action::ActionSite;
 use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::configuration::Configuration;
@@ -121,6 +123,20 @@ pub(crate) fn default_checkpoints() -> Option<PathBuf> {
     };
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     Some(state?.join("stepfn/checkpoints"))
+}
+
+/// Returns the user that runs this process.
+pub(crate) fn myself() -> Principal {
+    let uid = rustix::process::geteuid().as_raw();
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten();
+    let name = user.map_or_else(|| uid.to_string(), |user| user.name);
+    Principal {
+        uid: Some(uid),
+        pid: Some(std::process::id()),
+        ..Principal::new(PrincipalKind::Process, name)
+    }
 }
 
 /// Makes what this machine's actions share in a process whose executions end with it.

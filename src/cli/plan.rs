@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let site = Arc::new(arguments.launch.site(configuration, actions)?);
     let options = Options {
         skip_time: true,
+        started_by: None,
         site: Arc::clone(&site),
         mocks: arguments.launch.mocks(&definition)?,
     };

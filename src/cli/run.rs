@@ -111,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let site = Arc::new(arguments.launch.site(configuration, actions)?);
     let options = Options {
         skip_time: arguments.time == Time::Skip,
+        started_by: Some(Arc::new(configuration::myself())),
         site: Arc::clone(&site),
         mocks: arguments.launch.mocks(&definition)?,
     };

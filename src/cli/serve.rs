@@ -27,6 +27,8 @@ use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
 use crate::engine::logs::Logs;
+use crate::identity::gate::Gate;
+use crate::identity::peer::Peer;
 use crate::items::directory::DirectoryBuckets;
 use crate::model::quota::Quotas;
 use crate::sim::mock_config::MockConfig;
@@ -233,7 +235,7 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     }
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
-    let api = Arc::new(Api::new(Arc::clone(&host)));
+    let api = Arc::new(Api::new(Arc::clone(&host), Gate::single_user(configuration::myself())));
     api.serve_tasks();
     let mut servers = vec![tokio::spawn(crate::api::serve::serve(
         Arc::clone(&api),
@@ -310,14 +312,21 @@ fn logs(arguments: &Arguments) -> Result<Option<Logs>, CliError> {
     Logs::open(&directory).map(Some).map_err(failed)
 }
 
-async fn accept(listener: Arc<TcpListener>) -> std::io::Result<TcpStream> {
-    let (stream, _) = listener.accept().await?;
+async fn accept(listener: Arc<TcpListener>) -> std::io::Result<(TcpStream, Peer)> {
+    let (stream, remote) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    let local = stream.local_addr()?;
+    Ok((stream, Peer::Tcp { local, remote }))
 }
 
-async fn accept_unix(listener: Arc<UnixListener>) -> std::io::Result<UnixStream> {
-    listener.accept().await.map(|(stream, _)| stream)
+async fn accept_unix(listener: Arc<UnixListener>) -> std::io::Result<(UnixStream, Peer)> {
+    let (stream, _) = listener.accept().await?;
+    let theirs = stream.peer_cred()?;
+    let peer = Peer::Unix {
+        uid: theirs.uid(),
+        pid: theirs.pid(),
+    };
+    Ok((stream, peer))
 }
 
 /// Makes a socket that only this user can open. One that a dead server left behind is replaced.

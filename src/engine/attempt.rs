@@ -37,6 +37,7 @@ impl Host {
             task,
             execution_arn: start.execution_arn.clone(),
             parent_arn: None,
+            started_by: None,
             role_arn: start.role_arn.clone(),
             state_machine: start.state_machine_name.clone(),
             resource,

@@ -225,6 +225,7 @@ impl Host {
         let mut job = Job {
             execution_arn: live.record.facts.arn.clone(),
             parent_arn: None,
+            started_by: live.record.facts.started_by.clone(),
             role_arn: live.record.facts.role_arn.clone(),
             state_machine: worker::machine_name(&live.record.facts.machine_arn),
             resource: state.resource.clone(),

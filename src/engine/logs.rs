@@ -288,6 +288,7 @@ mod tests {
                 child_of: None,
                 trace_header: None,
                 mock_case: None,
+                started_by: None,
                 started: Timestamp(0),
             }),
             status: ExecutionStatus::Failed,

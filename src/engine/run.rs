@@ -29,6 +29,7 @@ use crate::model::history_event::HistoryEvent;
 use crate::model::id::ChildId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
+use crate::model::principal::Principal;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::sim::driver::Tasks;
@@ -58,6 +59,8 @@ pub struct Options {
     pub site: Arc<Site>,
     /// Answers that replace tasks.
     pub mocks: Option<MockTasks>,
+    /// Who runs it.
+    pub started_by: Option<Arc<Principal>>,
 }
 
 /// How a run ended.
@@ -511,6 +514,7 @@ impl<'a> Engine<'a> {
             execution_arn: running.start.execution_arn.clone(),
             parent_arn: parent.map(|parent| parent.start.execution_arn.clone()),
             role_arn: running.start.role_arn.clone(),
+            started_by: self.options.started_by.clone(),
             state_machine: worker::machine_name(&running.start.state_machine_arn),
             resource: state.resource.clone(),
             quotas: running.start.quotas,

@@ -199,6 +199,7 @@ impl World {
                 child_of: None,
                 trace_header: None,
                 mock_case: None,
+                started_by: None,
                 started: self.now,
             }),
             status: ExecutionStatus::Running,

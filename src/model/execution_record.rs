@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::principal::Principal;
 use crate::model::timestamp::Timestamp;
 
 /// How a stored execution stands, in the API's words.
@@ -114,6 +115,9 @@ pub struct ExecutionFacts {
     /// The test case of a mock file that answers the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock_case: Option<Arc<str>>,
+    /// Who started it; `None` in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Arc<Principal>>,
     /// When it was started.
     pub started: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The nouns that every other room speaks of: ids, time, payloads, error pairs, history events, quotas.
+//! The nouns that every other room speaks of: ids, time, payloads, error pairs, history events, quotas, principals.
 //!
 //! May import: nothing of ours. Invariant: no clock, no files, no randomness.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -12,6 +12,7 @@ pub mod history_event;
 pub mod id;
 pub mod map_run_record;
 pub mod payload;
+pub mod principal;
 pub mod quota;
 pub mod span;
 pub mod states_error;

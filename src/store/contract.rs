@@ -62,6 +62,7 @@ pub(super) fn record(id: u64) -> ExecutionRecord {
             child_of: None,
             trace_header: None,
             mock_case: None,
+            started_by: None,
             started: Timestamp(1_000),
         }),
         status: ExecutionStatus::Running,

@@ -33,6 +33,8 @@ use crate::kernel::event::EventKind;
 use crate::kernel::event::StartTask;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
+use crate::model::principal::Principal;
+use crate::model::principal::PrincipalKind;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
@@ -103,6 +105,8 @@ pub struct Job {
     pub role_arn: Arc<str>,
     /// The name of its state machine.
     pub state_machine: Arc<str>,
+    /// Who started its execution, where that is known.
+    pub started_by: Option<Arc<Principal>>,
     /// Its parsed resource.
     pub resource: Resource,
     /// Which quotas hold.
@@ -156,6 +160,13 @@ impl Job {
             state_machine: self.state_machine.to_string(),
             state: self.task.state_name.to_string(),
         }
+    }
+
+    /// Returns in whose name it asks for something: who started its execution, through it.
+    pub fn asking(&self) -> Principal {
+        let unknown = || Principal::new(PrincipalKind::Process, "stepfn");
+        let starter = self.started_by.as_deref().cloned().unwrap_or_else(unknown);
+        starter.through(&self.execution_arn)
     }
 
     /// Returns the largest output that may be read, in bytes.

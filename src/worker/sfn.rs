@@ -14,6 +14,7 @@ use crate::asl::definition::Pattern;
 use crate::kernel::event::TaskProgress;
 use crate::model::history_event::TaskFamily;
 use crate::model::payload::Payload;
+use crate::model::principal::Principal;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::worker::Cancel;
@@ -22,8 +23,8 @@ use crate::worker::Reports;
 
 /// The service as a task sees it: requests and responses as the API has them.
 pub trait StepFunctions: Send + Sync {
-    /// Carries out an operation.
-    fn call(&self, operation: &str, request: Map<String, Value>) -> Calling<'_>;
+    /// Carries out an operation for somebody.
+    fn call(&self, asking: Principal, operation: &str, request: Map<String, Value>) -> Calling<'_>;
     /// Waits until an execution has ended, and describes it.
     fn ended(&self, execution_arn: &str) -> Calling<'_>;
 }
@@ -75,7 +76,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     let operation = resource.split('.').next().unwrap_or_default();
     if &**resource_type == "aws-sdk:sfn" {
         let request = request(job.task.input.value());
-        let response = service.call(&pascal(operation), request).await;
+        let response = service.call(job.asking(), &pascal(operation), request).await;
         return response
             .map(|response| Payload::new(sdk_response(response)))
             .map_err(sdk_error);
@@ -90,7 +91,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         .get("stateMachineArn")
         .and_then(Value::as_str)
         .map(ToOwned::to_owned);
-    let (arn, accepted) = match service.call("StartExecution", request).await {
+    let (arn, accepted) = match service.call(job.asking(), "StartExecution", request).await {
         Ok(response) => {
             let arn = response
                 .get("executionArn")
@@ -120,7 +121,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
                 job.execution_arn
             );
             stop.insert("cause".to_owned(), Value::from(cause));
-            let _ = service.call("StopExecution", stop).await;
+            let _ = service.call(job.asking(), "StopExecution", stop).await;
             return Err(StatesError::default());
         }
     };

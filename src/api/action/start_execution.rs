@@ -38,7 +38,7 @@ async fn call(api: &Api, request: Request) -> Answer {
     let chosen = api.choose(arn)?;
     // The header wins over the member.
     let trace = request.trace_header.as_deref().or(request.text("traceHeader"));
-    let mut begin = api.begin(&chosen, name, request.text("input"), trace)?;
+    let mut begin = api.begin(&chosen, name, request.text("input"), trace, &request.caller.principal)?;
     begin.facts.mock_case = mock_case;
     let input: Arc<str> = begin.input.text().into();
     let record = match api.host.begin(begin).await? {

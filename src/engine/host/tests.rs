@@ -83,6 +83,7 @@ fn begin(host: &Host, name: &str) -> Begin {
             child_of: None,
             trace_header: None,
             mock_case: None,
+            started_by: None,
             started: Timestamp(0),
         },
         machine_name: "M".into(),

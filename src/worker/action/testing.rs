@@ -167,6 +167,7 @@ impl Bench {
             task,
             execution_arn: Arc::from(EXECUTION),
             parent_arn: None,
+            started_by: None,
             role_arn: Arc::from(ROLE),
             state_machine: Arc::from("M"),
             resource: Resource {

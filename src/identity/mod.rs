@@ -1,0 +1,9 @@
+//! Who asks, what they may do, and what tokens are given out in their name.
+//!
+//! May import: `model`. Must not: `worker`, `engine`, `api`, `cli`. Invariants: nobody is admitted whom the kernel, a
+//! signature or an issuer's key did not name; what is not allowed is refused; no key and no token is ever shown.
+//! To add a way to be known: a kind in `model::principal`, a file here that makes a `Caller`, an arm in `gate`.
+
+pub mod caller;
+pub mod gate;
+pub mod peer;
