@@ -7,3 +7,4 @@
 pub mod caller;
 pub mod gate;
 pub mod peer;
+pub mod refusal;
