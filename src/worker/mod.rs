@@ -7,6 +7,7 @@
 pub mod action;
 pub mod command;
 pub mod configuration;
+pub mod credential;
 pub mod lambda;
 pub mod mapping;
 pub mod nursery;

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::model::quota::CAUSE_CHARS_MAX;
 use crate::worker::Cancel;
 use crate::worker::Reports;
+use crate::worker::credential::Credentials;
 use crate::worker::nursery::Asked;
 use crate::worker::nursery::Ender;
 use crate::worker::nursery::Nursery;
@@ -59,6 +60,8 @@ pub struct Spec {
     pub log_stderr: bool,
     /// What becomes of it when nobody waits for it any more.
     pub at_loss: AtLoss,
+    /// What only it gets to know: files in `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Credentials,
 }
 
 /// How the process ended.

@@ -95,6 +95,7 @@ fn spec(argv: &[&str]) -> Spec {
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
         at_loss: AtLoss::End,
+        credentials: Vec::new(),
     }
 }
 

@@ -174,6 +174,7 @@ impl Action for Reboot {
             stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: true,
             at_loss: AtLoss::End,
+            credentials: Vec::new(),
         };
         let done = work.run(&spec, FAILED).await?;
         if !done.status.success() {

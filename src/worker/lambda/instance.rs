@@ -223,6 +223,7 @@ fn spec(function: &ProcessFunction, name: &FunctionName, api: &str) -> io::Resul
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: false,
         at_loss: AtLoss::End,
+        credentials: Vec::new(),
     })
 }
 

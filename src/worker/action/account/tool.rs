@@ -59,6 +59,7 @@ pub(super) async fn run(
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
         at_loss: AtLoss::Wait,
+        credentials: Vec::new(),
     };
     let done = work.run(&spec, &format!("{family}.Failed")).await?;
     if done.status.success() {

@@ -98,6 +98,7 @@ impl System {
             stderr_bytes_max: process::STDERR_BYTES_MAX,
             log_stderr: false,
             at_loss: AtLoss::End,
+            credentials: Vec::new(),
         };
         let done = work.run(&spec, START_FAILED).await?;
         let answer = Answer {

@@ -147,6 +147,7 @@ async fn perform(
             Program::AptGet => AtLoss::Interrupt,
             Program::Dpkg => AtLoss::Wait,
         },
+        credentials: Vec::new(),
     };
     let child = process::ask(&spec, work.nursery, work.reports.claim()).map_err(failed)?;
     let ender = child.ender();
