@@ -1,10 +1,12 @@
-//! The nouns that every other room speaks of: ids, time, payloads, error pairs, history events, quotas, principals.
+//! The nouns that every other room speaks of: ids, time, payloads, error pairs, history events, quotas, principals,
+//! decisions.
 //!
 //! May import: nothing of ours. Invariant: no clock, no files, no randomness.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(missing_docs)]
 
 pub mod arn;
+pub mod decision;
 pub mod entropy;
 pub mod execution_record;
 pub mod glob;
