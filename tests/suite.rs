@@ -163,7 +163,7 @@ record = {}
 for line in open("lcov.info").read().splitlines():
     key, _, value = line.partition(":")
     record.setdefault(key, []).append(value)
-assert record["SF"] == ["./m.asl.json"], record
+assert record["SF"] == ["m.asl.json"], record
 assert len(record["DA"]) == int(record["LF"][0]) == 2, record
 hit = [value for value in record["DA"] if int(value.split(",")[1]) > 0]
 assert len(hit) == int(record["LH"][0]) == 2, record
@@ -363,7 +363,7 @@ tests:
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8(output.stdout).unwrap();
     for part in [
-        "::error file=./m.test.yaml,line=3,title=a%2C b::The definition has no state `Y`.",
+        "::error file=m.test.yaml,line=3,title=a%2C b::The definition has no state `Y`.",
         "The `context` of the case cannot be used: 'Map' field is not supported when mocking a Context object.",
         "no time passes when a state is tested by itself",
         "The result of this Parallel must be a list of 1, one for each branch.",

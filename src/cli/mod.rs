@@ -25,6 +25,7 @@ mod plan;
 mod ps;
 mod redrive;
 mod replace;
+mod report;
 mod run;
 mod serve;
 mod show;

@@ -6,10 +6,12 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::cli::error::printable;
+use crate::cli::report::github;
+use crate::cli::report::junit::xml;
+use crate::cli::report::path::told;
 use crate::cli::test::Arguments;
 use crate::cli::test::Coverages;
 use crate::cli::test::Outcome;
-use crate::cli::validate::report::xml;
 use crate::suite::check::seconds;
 use crate::suite::coverage::Coverage;
 
@@ -99,33 +101,23 @@ pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> Strin
     format!("{:#}\n", json!({ "cases": cases, "definitions": coverages }))
 }
 
-/// Annotations of GitHub Actions. Source: its documentation, "Workflow commands for GitHub Actions"; the escapes are
-/// those of its toolkit's `command.ts`.
+/// Annotations of GitHub Actions.
 pub(super) fn github(outcomes: &[Outcome<'_>]) -> String {
-    let data = |text: &str| printable(text).replace('%', "%25").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let mut text = String::new();
-    for outcome in outcomes.iter().filter(|outcome| !outcome.failures.is_empty()) {
-        let _ = writeln!(
-            text,
-            "::error file={},line={},title={}::{}",
-            property(&outcome.suite.path.display().to_string()),
-            outcome.case.place.line,
-            property(&outcome.case.name),
-            data(&outcome.failures.join("\n"))
-        );
-    }
-    text
+    let failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty());
+    let annotations = failed.map(|outcome| {
+        let path = told(&outcome.suite.path);
+        let place = [("line", outcome.case.place.line)];
+        let message = outcome.failures.join("\n");
+        github::annotation("error", &path, &place, Some(&outcome.case.name), &message)
+    });
+    annotations.collect()
 }
 
 /// JUnit's XML: a suite per test file.
 pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
     let mut suites: BTreeMap<String, Vec<&Outcome<'_>>> = BTreeMap::new();
     for outcome in outcomes {
-        suites
-            .entry(outcome.suite.path.display().to_string())
-            .or_default()
-            .push(outcome);
+        suites.entry(told(&outcome.suite.path)).or_default().push(outcome);
     }
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for (path, outcomes) in suites {
@@ -168,7 +160,7 @@ pub(super) fn lcov(coverages: &Coverages<'_>) -> String {
     let mut text = String::new();
     for (suite, coverage) in coverages.values() {
         let machine = &suite.machine;
-        let _ = writeln!(text, "TN:\nSF:{}", machine.path.display());
+        let _ = writeln!(text, "TN:\nSF:{}", told(&machine.path));
         let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
         let mut n_branches = BTreeMap::new();
         for point in &coverage.points {

@@ -1,15 +1,14 @@
 //! One definition to its findings.
 
 use std::collections::BTreeMap;
-use std::path::Component;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::asl::definition::Definition;
 use crate::asl::load::Options;
 use crate::asl::load::find_within;
 use crate::cli::advice;
+use crate::cli::report::path::told;
 use crate::lint::catalog::INVALID_ACTION;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Finding;
@@ -176,36 +175,9 @@ pub(crate) fn notices(notices: Vec<Notice>) -> impl Iterator<Item = Checked> {
     }
     by_file.into_values()
 }
-
-/// Spells a path as it is told: the same for every spelling of it, relative to the current directory if it is below.
-pub(crate) fn told(path: &Path) -> String {
-    let below = std::env::current_dir().ok();
-    let below = below.as_ref().and_then(|directory| path.strip_prefix(directory).ok());
-    let parts = below.unwrap_or(path).components();
-    let clean: PathBuf = parts.filter(|part| *part != Component::CurDir).collect();
-    if clean.as_os_str().is_empty() {
-        return path.display().to_string();
-    }
-    clean.display().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_told_in_one_way() {
-        let here = std::env::current_dir().unwrap();
-        for (path, expected) in [
-            (PathBuf::from("./a/./b.json"), "a/b.json"),
-            (here.join("a/b.json"), "a/b.json"),
-            (PathBuf::from("/a/b.json"), "/a/b.json"),
-            (PathBuf::from("../b.json"), "../b.json"),
-            (PathBuf::from("."), "."),
-        ] {
-            assert_eq!(told(&path), expected, "{path:?}");
-        }
-    }
 
     #[test]
     fn places_are_those_of_the_file_around() {

@@ -23,6 +23,7 @@ use crate::cli::discover::Discovery;
 use crate::cli::discover::Looked;
 use crate::cli::error::CliError;
 use crate::cli::replace::Replacement;
+use crate::cli::report::path::told;
 use crate::cli::validate::baseline::Baseline;
 use crate::cli::validate::check::Subject;
 use crate::cli::validate::policy::Policy;
@@ -169,7 +170,7 @@ impl Arguments {
     /// Checks what is in a file, and mends it if that is asked for.
     fn check(&self, path: &Path, looked: Result<Looked, CliError>, policy: &Policy) -> Done {
         let mut done = Done {
-            path: check::told(path),
+            path: told(path),
             judged: Vec::new(),
             mended: None,
             failed: None,
@@ -186,7 +187,7 @@ impl Arguments {
             .extend(check::notices(search.notices).map(|checked| policy.judge(checked)));
         for found in search.definitions {
             // A file that a template names is mended where it is named itself.
-            let is_own = path.is_file() && check::told(Path::new(&found.origin.path)) == done.path;
+            let is_own = path.is_file() && told(Path::new(&found.origin.path)) == done.path;
             let subject = Subject::of(found, self.machine_type == MachineType::Express);
             let mended = match self.fix && is_own && subject.outer.is_none() {
                 true => fix::mend(&subject, policy),

@@ -1,9 +1,6 @@
 //! Annotations, as GitHub Actions reads them from the log.
-//!
-//! Source: GitHub's documentation, "Workflow commands for GitHub Actions"; the escapes are those of its toolkit's
-//! `command.ts`.
 
-use crate::cli::error::printable;
+use crate::cli::report::github;
 use crate::cli::validate::policy::Judged;
 use crate::cli::validate::policy::Told;
 use crate::cli::validate::report::Report;
@@ -24,7 +21,7 @@ impl Report for Github {
     }
 
     fn unreadable(&self, path: &str, message: &str) -> Vec<String> {
-        vec![format!("::error file={}::{}\n", property(path), data(message))]
+        vec![github::annotation("error", path, &[], None, message)]
     }
 
     fn between(&self) -> &'static str {
@@ -43,26 +40,17 @@ fn annotation(judged: &Judged, told: &Told) -> String {
         Severity::Information => "notice",
         Severity::Warning => "warning",
     };
-    let mut line = format!("::{command} file={}", property(&judged.path));
+    let mut place = Vec::new();
     if let Some(region) = &told.region {
-        line += &format!(",line={},endLine={}", region.start_line, region.end_line);
+        place.extend([("line", region.start_line), ("endLine", region.end_line)]);
         // GitHub takes columns within one line only.
         if region.start_line == region.end_line {
-            line += &format!(",col={},endColumn={}", region.start_column, region.end_column);
+            place.extend([("col", region.start_column), ("endColumn", region.end_column)]);
         }
     }
-    line += &format!(",title={}", property(finding.rule));
     let mut message = judged.sentence(finding);
     if let Some(hint) = &finding.hint {
         message += &format!("\n{hint}");
     }
-    format!("{line}::{}\n", data(&message))
-}
-
-fn data(text: &str) -> String {
-    printable(text).replace('%', "%25").replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    github::annotation(command, &judged.path, &place, Some(finding.rule), &message)
 }

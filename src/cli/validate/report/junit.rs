@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::cli::report::junit;
+use crate::cli::report::junit::xml;
 use crate::cli::validate::policy::Judged;
 use crate::cli::validate::policy::Told;
 use crate::cli::validate::report;
 use crate::cli::validate::report::Report;
-use crate::cli::validate::report::xml;
 use crate::cli::validate::totals::Totals;
 use crate::lint::finding::Severity;
 
@@ -72,12 +73,7 @@ impl Report for Junit {
     }
 
     fn unreadable(&self, path: &str, message: &str) -> Vec<String> {
-        let (path, message) = (xml(path), xml(message));
-        vec![format!(
-            "  <testsuite name=\"{path}\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" time=\"0\">\n    \
-             <testcase name=\"read\" classname=\"{path}\" file=\"{path}\" line=\"1\" time=\"0\">\n      \
-             <error type=\"unreadable\" message=\"{message}\"/>\n    </testcase>\n  </testsuite>\n"
-        )]
+        vec![junit::unreadable(path, message)]
     }
 
     fn between(&self) -> &'static str {

@@ -76,39 +76,6 @@ pub(crate) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-/// Returns a path as a URI reference: what is special there is escaped.
-fn uri(path: &str) -> String {
-    let mut uri = match path.starts_with('/') {
-        true => "file://".to_owned(),
-        false => String::new(),
-    };
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(byte)),
-            _ => uri += &format!("%{byte:02X}"),
-        }
-    }
-    uri
-}
-
-/// Escapes a text for XML; what XML cannot hold becomes U+FFFD.
-pub(crate) fn xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push_str("&#9;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum;
@@ -256,11 +223,5 @@ mod tests {
             let text = of(*format).definition(&judged).concat();
             assert!(text.contains("Resources/Order"), "{format:?} {text}");
         }
-    }
-
-    #[test]
-    fn a_path_is_escaped_for_a_uri() {
-        assert_eq!(uri("a b/é%.json"), "a%20b/%C3%A9%25.json");
-        assert_eq!(uri("/a"), "file:///a");
     }
 }

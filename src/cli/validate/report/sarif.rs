@@ -1,25 +1,21 @@
 //! SARIF 2.1.0.
-//!
-//! Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::cli::report::path::uri;
+use crate::cli::report::sarif;
 use crate::cli::validate::policy::Judged;
 use crate::cli::validate::policy::Told;
 use crate::cli::validate::policy::Why;
 use crate::cli::validate::region::Region;
 use crate::cli::validate::report;
 use crate::cli::validate::report::Report;
-use crate::cli::validate::report::uri;
 use crate::cli::validate::totals::Totals;
 use crate::lint::catalog;
 use crate::lint::catalog::Entry;
 use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
-
-/// The schema that the document follows.
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// One run, a result a line.
 #[derive(Debug)]
@@ -27,15 +23,7 @@ pub(super) struct Sarif;
 
 impl Report for Sarif {
     fn begin(&self) -> String {
-        let driver = json!({
-            "name": "stepfn",
-            "semanticVersion": env!("CARGO_PKG_VERSION"),
-            "rules": catalog::entries().map(|entry| rule(&entry)).collect::<Vec<_>>(),
-        });
-        format!(
-            "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":[{{\"tool\":{{\"driver\":{driver}}},\
-             \"columnKind\":\"unicodeCodePoints\",\"results\":[\n"
-        )
+        sarif::begin(&catalog::entries().map(|entry| rule(&entry)).collect::<Vec<_>>())
     }
 
     fn definition(&self, judged: &Judged) -> Vec<String> {
@@ -54,22 +42,12 @@ impl Report for Sarif {
     }
 
     fn between(&self) -> &'static str {
-        ",\n"
+        sarif::BETWEEN
     }
 
     fn end(&self, totals: &Totals) -> String {
-        let notifications = totals.unreadable.iter().map(|(path, message)| {
-            json!({
-                "level": "error",
-                "message": { "text": message },
-                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(path) } } }],
-            })
-        });
-        let invocation = json!({
-            "executionSuccessful": totals.unreadable.is_empty(),
-            "toolExecutionNotifications": notifications.collect::<Vec<_>>(),
-        });
-        format!("\n],\"invocations\":[{invocation}]}}]}}\n")
+        let unreadable = totals.unreadable.iter();
+        sarif::end(unreadable.map(|(path, message)| (path.as_str(), message.as_str())))
     }
 }
 
@@ -112,14 +90,8 @@ fn rule(entry: &Entry) -> Value {
 
 fn result(judged: &Judged, told: &Told) -> Value {
     let finding = &told.finding;
-    let mut physical = json!({ "artifactLocation": { "uri": uri(&judged.path) } });
-    if let Some(region) = &told.region {
-        physical["region"] = self::region(region);
-    }
-    let mut location = json!({ "physicalLocation": physical });
-    if let Some(place) = judged.place(finding) {
-        location["logicalLocations"] = json!([{ "fullyQualifiedName": place }]);
-    }
+    let place = judged.place(finding);
+    let location = sarif::location(&judged.path, told.region.as_ref().map(region), place.as_deref());
     let message = match &finding.hint {
         Some(hint) => format!("{}. To mend it: {hint}.", finding.message),
         None => format!("{}.", finding.message),
