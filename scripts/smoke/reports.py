@@ -16,10 +16,12 @@ def load(name):
 
 
 sarif = load("out.sarif")
+tests = load("tests.sarif")
 if len(sys.argv) > 2:
     schema = json.loads(Path(sys.argv[2]).read_text())
-    jsonschema.validators.validator_for(schema)(schema).validate(sarif)
-    print("SARIF: valid by the official schema", file=sys.stderr)
+    for log in [sarif, tests]:
+        jsonschema.validators.validator_for(schema)(schema).validate(log)
+    print("SARIF: both logs valid by the official schema", file=sys.stderr)
 run = sarif["runs"][0]
 rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
 assert len(rules) == len(set(rules))
@@ -37,6 +39,16 @@ assert change["replacements"][0]["insertedContent"] == {"text": ""}
 assert run["invocations"][0]["executionSuccessful"] is False
 fingerprints = [result["partialFingerprints"]["stepfnFinding/v1"] for result in run["results"]]
 assert len(fingerprints) == len(set(fingerprints))
+
+run = tests["runs"][0]
+first, second = run["results"]
+place = first["locations"][0]["physicalLocation"]
+assert place["artifactLocation"]["uri"].endswith("/failing/a%20b.test.yaml") and place["region"]["startLine"] == 3, place
+(state,) = second["relatedLocations"]
+assert state["logicalLocations"] == [{"fullyQualifiedName": "B"}], state
+assert state["physicalLocation"]["region"]["startLine"] == 6, state
+assert first["partialFingerprints"] != second["partialFingerprints"]
+assert run["invocations"][0]["executionSuccessful"] is False
 
 # Its own counts are those that junitparser counts again.
 for name in ["out.junit", "tests.junit"]:

@@ -54,11 +54,16 @@ impl CliError {
 
     /// Prints the error: one line, then the hints.
     pub(crate) fn print(&self) {
+        tell(&self.render());
+    }
+
+    /// Returns what is printed, in the colors of stderr.
+    pub(crate) fn render(&self) -> String {
         let mut text = format!("{} {}\n", paint("1;31", "error:"), self.message);
         for hint in &self.hints {
             text += &format!("{} {hint}\n", paint("1;36", "hint:"));
         }
-        tell(&text);
+        text
     }
 }
 

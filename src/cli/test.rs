@@ -2,6 +2,7 @@
 
 mod find;
 mod html;
+mod reads;
 mod report;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,10 @@ use crate::cli::error::CliError;
 use crate::cli::error::FAILED;
 use crate::cli::source;
 use crate::cli::table;
+use crate::cli::test::find::Broken;
+use crate::cli::test::find::Found;
 use crate::cli::test::find::Suite;
+use crate::cli::test::reads::Reads;
 use crate::sim::check::print_history;
 use crate::suite::check::check;
 use crate::suite::coverage::Coverage;
@@ -54,6 +58,9 @@ pub(crate) struct Arguments {
     /// Fail when fewer than so many percent of the transitions of a definition were run
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     fail_under: Option<u8>,
+    /// Write the failed cases as SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
     /// Write a report in JUnit's form
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -89,6 +96,20 @@ struct Outcome<'a> {
     failures: Vec<String>,
 }
 
+impl Outcome<'_> {
+    fn is_failure(&self) -> bool {
+        !self.failures.is_empty()
+    }
+}
+
+/// What all cases gave.
+#[derive(Debug)]
+struct Results<'a> {
+    outcomes: Vec<Outcome<'a>>,
+    broken: &'a [Broken],
+    coverages: Coverages<'a>,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     if arguments.schema {
         table::print(SCHEMA)?;
@@ -101,53 +122,57 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         ),
         None => None,
     };
-    let mut is_broken = false;
-    let mut suites = Vec::new();
-    for path in find::test_files(&arguments.paths)? {
-        match find::suite(&path) {
-            Ok(suite) => suites.push(suite),
-            Err(error) => {
-                // One bad file does not hide the others' results.
-                error.print();
-                is_broken = true;
-            }
-        }
-    }
-    let chosen: Vec<(&Suite, usize)> = suites
+    let found = find::all(&arguments.paths, &mut Reads::default())?;
+    found.broken.iter().for_each(|broken| error::tell(&broken.fault.told));
+    run_found(arguments, filter.as_ref(), &found)
+}
+
+/// Runs the cases that were found, writes the reports and returns the exit code.
+fn run_found(arguments: &Arguments, filter: Option<&Regex>, found: &Found) -> Result<u8, CliError> {
+    let chosen: Vec<(&Suite, usize)> = found
+        .suites
         .iter()
         .flat_map(|suite| (0..suite.cases.len()).map(move |case| (suite, case)))
         .filter(|(suite, case)| {
             let name = format!("{}: {}", suite.path.display(), suite.cases[*case].case.name);
-            filter.as_ref().is_none_or(|filter| filter.is_match(&name))
+            filter.is_none_or(|filter| filter.is_match(&name))
         })
         .collect();
-    if chosen.is_empty() && !is_broken {
+    if chosen.is_empty() && found.broken.is_empty() {
         return Err(
             CliError::usage("there is no case to run").hint("a test file is called NAME.test.yaml or NAME.test.json")
         );
     }
     let outcomes = run_all(arguments, &chosen);
-    let coverages = coverages(&outcomes);
+    let results = Results {
+        coverages: coverages(&outcomes),
+        outcomes,
+        broken: &found.broken,
+    };
     let text = match arguments.json {
-        true => report::json(&outcomes, &coverages),
-        false => report::human(arguments, &outcomes, &coverages),
+        true => report::json(&results),
+        false => report::human(arguments, &results),
     };
     table::print(&text)?;
     if arguments.github {
-        table::print(&report::github(&outcomes))?;
+        table::print(&report::github(&results))?;
     }
-    if let Some(path) = &arguments.junit {
-        write(path, &report::junit(&outcomes))?;
-    }
-    if let Some(path) = &arguments.lcov {
-        write(path, &report::lcov(&coverages))?;
+    let files = [
+        (&arguments.sarif, report::sarif::log as fn(&Results<'_>) -> String),
+        (&arguments.junit, report::junit),
+        (&arguments.lcov, report::lcov),
+    ];
+    for (path, report) in files {
+        if let Some(path) = path {
+            write(path, &report(&results))?;
+        }
     }
     if let Some(path) = &arguments.coverage_html {
-        write(path, &html::page(&coverages)?)?;
+        write(path, &html::page(&results.coverages)?)?;
     }
-    let mut has_failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
+    let mut has_failed = results.outcomes.iter().any(Outcome::is_failure);
     if let Some(percent) = arguments.fail_under {
-        for (suite, coverage) in coverages.values() {
+        for (suite, coverage) in results.coverages.values() {
             let machine = &suite.machine;
             let (covered, all) = coverage.transitions();
             if covered * 100 < all * usize::from(percent) {
@@ -159,10 +184,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             }
         }
     }
-    Ok(match (is_broken, has_failed) {
-        (true, _) => error::USAGE,
-        (false, true) => FAILED,
-        (false, false) => 0,
+    Ok(match (found.broken.is_empty(), has_failed) {
+        (false, _) => error::USAGE,
+        (true, true) => FAILED,
+        (true, false) => 0,
     })
 }
 

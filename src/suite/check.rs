@@ -25,8 +25,14 @@ pub fn check(expected: &Expected, ran: &Ran) -> Vec<String> {
     if expected.status != status {
         let mut text = format!("The status is {status}, not {}.", expected.status);
         if let Some(error) = ran.error() {
-            let (name, cause) = (error.name.as_deref(), error.cause.as_deref());
-            text += &format!(" {}: {}", name.unwrap_or("no error name"), cause.unwrap_or("no cause"));
+            match (error.name.as_deref(), error.cause.as_deref()) {
+                // It is told already.
+                (_, Some(cause)) if ran.mock_failures.iter().any(|failure| failure == cause) => {}
+                (Some(name), Some(cause)) => text += &format!(" {name}: {cause}"),
+                (Some(name), None) => text += &format!(" The error is {name}, without a cause."),
+                (None, Some(cause)) => text += &format!(" There is no error name, but the cause: {cause}"),
+                (None, None) => text += " There is neither an error name nor a cause.",
+            }
         }
         failures.push(text);
     }

@@ -67,6 +67,8 @@ pub struct Ran {
     pub taken: Taken,
     /// What went wrong with the mocks.
     pub mock_failures: Vec<String>,
+    /// The state in which it ended when it did not succeed, or in which it hangs.
+    pub failed_state: Option<Arc<str>>,
     /// How a single state ended.
     pub single: Option<SingleEnd>,
 }
@@ -133,6 +135,11 @@ pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Opti
     let mut mock_failures = own.never_came();
     mock_failures.splice(0..0, std::mem::take(&mut own.failures));
     let elapsed = ended.0.saturating_sub(START.0);
+    let failed_state = match status {
+        Status::New | Status::Succeeded(_) => None,
+        Status::Running | Status::TimedOut(_) => record.hanging_state(),
+        Status::Aborted(_) | Status::Failed(_) => record.last_state(),
+    };
     Ran {
         status,
         history: record.history,
@@ -142,6 +149,7 @@ pub fn run(machine: &Machine, case: &Case, config: Option<MockTasks>, seed: Opti
         elapsed_millis: u64::try_from(elapsed).unwrap_or(0),
         taken: record.taken,
         mock_failures,
+        failed_state,
         single: None,
     }
 }
@@ -184,6 +192,24 @@ struct Record {
 }
 
 impl Record {
+    /// Returns the state on whose thread of control the last event is.
+    fn last_state(&self) -> Option<Arc<str>> {
+        self.state_of.get(&self.history.last()?.id.0).cloned()
+    }
+
+    /// Returns the state that was entered last, unless it was left.
+    fn hanging_state(&self) -> Option<Arc<str>> {
+        let mut last = None;
+        for event in &self.history {
+            match &event.kind {
+                HistoryEventKind::StateEntered { name, .. } => last = Some(name),
+                HistoryEventKind::StateExited { name, .. } if last == Some(name) => last = None,
+                _ => {}
+            }
+        }
+        last.cloned()
+    }
+
     fn see(&mut self, event: &HistoryEvent) {
         match &event.kind {
             HistoryEventKind::StateEntered { name, .. } => {

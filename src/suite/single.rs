@@ -108,6 +108,7 @@ pub(super) fn run(machine: &Machine, case: &Case, single: &Single, seed: u64) ->
         elapsed_millis,
         taken,
         mock_failures: answering.failures,
+        failed_state: Some(Arc::clone(&state.name)),
         single: Some(single),
     }
 }
@@ -123,6 +124,7 @@ fn refused(failure: String) -> Ran {
         elapsed_millis: 0,
         taken: Taken::default(),
         mock_failures: vec![failure],
+        failed_state: None,
         single: None,
     }
 }

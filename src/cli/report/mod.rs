@@ -2,6 +2,7 @@
 //!
 //! Each command has its own reports; here is what a form demands of all of them.
 
+pub(crate) mod fingerprint;
 pub(crate) mod github;
 pub(crate) mod junit;
 pub(crate) mod path;

@@ -10,10 +10,10 @@ use crate::asl::definition::Definition;
 use crate::asl::definition::StateKind;
 use crate::asl::load::Format;
 use crate::asl::substitution_file::substitutions_from;
-use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::cli::source;
 use crate::cli::source::Source;
+use crate::cli::test::reads::Reads;
 use crate::sim::mock_config::MockConfig;
 use crate::sim::mock_config::MockConfigError;
 use crate::sim::mock_config::MockTasks;
@@ -30,14 +30,50 @@ const MOCK_CONFIG: &str = "MockConfigFile.json";
 /// Directories below one another, at most.
 const DEPTH_MAX: usize = 64;
 
+/// What the arguments name.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) suites: Vec<Suite>,
+    pub(super) broken: Vec<Broken>,
+}
+
 /// A test file with all that belongs to it.
 #[derive(Debug)]
 pub(super) struct Suite {
     pub(super) path: PathBuf,
+    /// What it was made of.
+    pub(super) reads: Reads,
     pub(super) machine: Machine,
     /// The definition's text.
     pub(super) source: Source,
     pub(super) cases: Vec<Planned>,
+}
+
+/// A test file that cannot be used.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) path: PathBuf,
+    /// What was asked for.
+    pub(super) reads: Reads,
+    pub(super) fault: Fault,
+}
+
+/// Why a test file cannot be used.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// One line, for reports.
+    pub(super) message: String,
+    /// The same for people, with excerpts.
+    pub(super) told: String,
+}
+
+impl From<CliError> for Fault {
+    fn from(error: CliError) -> Self {
+        Self {
+            message: error.message().to_owned(),
+            told: error.render(),
+        }
+    }
 }
 
 /// A case with its mocks.
@@ -49,12 +85,27 @@ pub(super) struct Planned {
     pub(super) any_end: bool,
 }
 
+/// Reads all that the arguments name; one bad file does not hide the others. `asked` takes what was looked at.
+pub(super) fn all(paths: &[PathBuf], asked: &mut Reads) -> Result<Found, CliError> {
+    let mut found = Found::default();
+    for path in test_files(paths, asked)? {
+        let mut reads = Reads::default();
+        let suite = suite(&path, &mut reads);
+        asked.files.extend(reads.files.iter().cloned());
+        match suite {
+            Ok(suite) => found.suites.push(Suite { reads, ..suite }),
+            Err(fault) => found.broken.push(Broken { path, reads, fault }),
+        }
+    }
+    Ok(found)
+}
+
 /// Returns the test files that the arguments name, each once, directories searched in the order of names.
-pub(super) fn test_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+fn test_files(paths: &[PathBuf], asked: &mut Reads) -> Result<Vec<PathBuf>, CliError> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            search(path, &mut files)?;
+            search(path, &mut files, asked)?;
         } else {
             files.push(path.clone());
         }
@@ -64,10 +115,11 @@ pub(super) fn test_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
-fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
+fn search(directory: &Path, files: &mut Vec<PathBuf>, asked: &mut Reads) -> Result<(), CliError> {
     let mut open = vec![(directory.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {
         let failed = |error| CliError::usage(format!("failed to read `{}`: {error}", directory.display()));
+        asked.directories.insert(directory.clone());
         let entries = std::fs::read_dir(&directory).map_err(failed)?;
         let mut names: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed)?;
         names.sort_by_key(std::fs::DirEntry::file_name);
@@ -77,10 +129,10 @@ fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
             let name = name.to_string_lossy();
             // A link to a directory may lead round in a circle.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if depth < DEPTH_MAX && !name.starts_with('.') && name != "node_modules" && name != "target" {
+                if depth < DEPTH_MAX && is_searched(&name) {
                     inner.push((entry.path(), depth + 1));
                 }
-            } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) || name == MOCK_CONFIG {
+            } else if is_test_file(&name) {
                 files.push(entry.path());
             }
         }
@@ -89,11 +141,21 @@ fn search(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Tells whether a directory of this name is searched.
+pub(super) fn is_searched(name: &str) -> bool {
+    !name.starts_with('.') && name != "node_modules" && name != "target"
+}
+
+/// Tells whether a file of this name is taken for a test file. Hidden ones are the work of editors.
+pub(super) fn is_test_file(name: &str) -> bool {
+    !name.starts_with('.') && (ENDINGS.iter().any(|ending| name.ends_with(ending)) || name == MOCK_CONFIG)
+}
+
 /// Reads a test file, its definition and its mocks.
-pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
-    let text = source::read_text(path)?;
+fn suite(path: &Path, reads: &mut Reads) -> Result<Suite, Fault> {
+    let text = reads.text(path)?;
     if path.file_name().is_some_and(|name| name == MOCK_CONFIG) {
-        return of_mock_config(path, &text);
+        return of_mock_config(path, &text, reads);
     }
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let format = if is_json { Format::Json } else { Format::Yaml };
@@ -101,13 +163,21 @@ pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
     let mut file = file::parse(&text, format).map_err(|problem| wrong(problem.to_string()))?;
     let definition = match &file.definition {
         Some(name) => path.with_file_name(name),
-        None => beside(path).ok_or_else(|| wrong("there is no definition of the same name beside it".to_owned()))?,
+        None => {
+            beside(path, reads).ok_or_else(|| wrong("there is no definition of the same name beside it".to_owned()))?
+        }
     };
-    let (machine, source) = machine(&definition, &substitutions(path, &file)?, file.express)?;
+    let substitutions = substitutions(path, &file, reads)?;
+    let (machine, source) = machine(&definition, &substitutions, file.express, reads)?;
     let config = match &file.mock_config {
-        Some(name) => Some(read_mock_config(&path.with_file_name(name))?),
+        Some(name) => Some(read_mock_config(&path.with_file_name(name), reads)?),
         None => None,
     };
+    for case in &file.cases {
+        if let Some(name) = &case.expected.history {
+            reads.note(&path.with_file_name(name));
+        }
+    }
     let mut cases = Vec::new();
     for case in std::mem::take(&mut file.cases) {
         for name in case.mocks.names() {
@@ -128,6 +198,7 @@ pub(super) fn suite(path: &Path) -> Result<Suite, CliError> {
     }
     Ok(Suite {
         path: path.to_owned(),
+        reads: Reads::default(),
         machine,
         source,
         cases,
@@ -163,25 +234,25 @@ fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(
 }
 
 /// Returns the definition beside a test file.
-fn beside(path: &Path) -> Option<PathBuf> {
+fn beside(path: &Path, reads: &mut Reads) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))?;
-    definition_named(path, stem)
+    definition_named(path, stem, reads)
 }
 
-fn definition_named(path: &Path, stem: &str) -> Option<PathBuf> {
+fn definition_named(path: &Path, stem: &str, reads: &mut Reads) -> Option<PathBuf> {
     let endings = [".asl.json", ".asl.yaml", ".asl.yml", ".json", ".yaml", ".yml"];
     let places = endings
         .iter()
         .map(|ending| path.with_file_name(format!("{stem}{ending}")));
-    places.into_iter().find(|place| place.is_file())
+    places.into_iter().find(|place| reads.is_file(place))
 }
 
-fn substitutions(path: &Path, file: &TestFile) -> Result<BTreeMap<String, String>, CliError> {
+fn substitutions(path: &Path, file: &TestFile, reads: &mut Reads) -> Result<BTreeMap<String, String>, CliError> {
     let mut values = match &file.values {
         Some(name) => {
             let path = path.with_file_name(name);
-            substitutions_from(&source::read_text(&path)?).map_err(|finding| {
+            substitutions_from(&reads.text(&path)?).map_err(|finding| {
                 CliError::usage(format!(
                     "failed to read the values of `{}`: {}",
                     path.display(),
@@ -199,7 +270,9 @@ fn machine(
     path: &Path,
     substitutions: &BTreeMap<String, String>,
     express: bool,
-) -> Result<(Machine, Source), CliError> {
+    reads: &mut Reads,
+) -> Result<(Machine, Source), Fault> {
+    reads.note(path);
     let source = Source {
         express,
         ..Source::read(path)?
@@ -215,34 +288,36 @@ fn machine(
             Ok((machine, source))
         }
         Err((_, findings)) => {
-            error::tell(&findings);
-            Err(CliError::usage(format!("`{}` is not a valid definition", source.path)))
+            let fault = Fault::from(CliError::usage(format!("`{}` is not a valid definition", source.path)));
+            Err(Fault {
+                told: findings + &fault.told,
+                ..fault
+            })
         }
     }
 }
 
-fn read_mock_config(path: &Path) -> Result<MockConfig, CliError> {
-    MockConfig::parse(&source::read_text(path)?)
+fn read_mock_config(path: &Path, reads: &mut Reads) -> Result<MockConfig, CliError> {
+    MockConfig::parse(&reads.text(path)?)
         .map_err(|error| CliError::usage(format!("failed to read the mocks of `{}`: {error}", path.display())))
 }
 
 /// Every test case of a mock configuration file of one machine, started with `input.json` beside it, else with `{}`.
-fn of_mock_config(path: &Path, text: &str) -> Result<Suite, CliError> {
+fn of_mock_config(path: &Path, text: &str, reads: &mut Reads) -> Result<Suite, Fault> {
     let wrong = |message: String| CliError::usage(format!("`{}`: {message}", path.display()));
     let config = MockConfig::parse(text).map_err(|error| wrong(error.to_string()))?;
     let machines: BTreeSet<&str> = config.test_cases().map(|(machine, _)| machine).collect();
     let mut found = machines
         .iter()
-        .filter_map(|name| Some((*name, definition_named(path, name)?)));
+        .filter_map(|name| Some((*name, definition_named(path, name, reads)?)));
     let Some((name, definition)) = found.next() else {
-        return Err(wrong("there is no definition `MACHINE.asl.json` beside it".to_owned()));
+        return Err(wrong("there is no definition `MACHINE.asl.json` beside it".to_owned()).into());
     };
     if 1 < machines.len() {
-        return Err(wrong(
-            "it has several state machines: write a test file with `mock_config` for each".to_owned(),
-        ));
+        let message = "it has several state machines: write a test file with `mock_config` for each";
+        return Err(wrong(message.to_owned()).into());
     }
-    let input = match source::read_text(&path.with_file_name("input.json")) {
+    let input = match reads.text(&path.with_file_name("input.json")) {
         Ok(text) => text,
         Err(_) => "{}".to_owned(),
     };
@@ -266,9 +341,10 @@ fn of_mock_config(path: &Path, text: &str) -> Result<Suite, CliError> {
             any_end: true,
         });
     }
-    let (machine, source) = machine(&definition, &BTreeMap::new(), false)?;
+    let (machine, source) = machine(&definition, &BTreeMap::new(), false, reads)?;
     Ok(Suite {
         path: path.to_owned(),
+        reads: Reads::default(),
         machine,
         source,
         cases,

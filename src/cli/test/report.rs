@@ -1,4 +1,6 @@
-//! What `stepfn test` tells: people, GitHub, JUnit, LCOV, JSON.
+//! What `stepfn test` tells: people, GitHub, JUnit, LCOV, SARIF, JSON.
+
+pub(super) mod sarif;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,20 +9,21 @@ use serde_json::json;
 
 use crate::cli::error::printable;
 use crate::cli::report::github;
+use crate::cli::report::junit;
 use crate::cli::report::junit::xml;
 use crate::cli::report::path::told;
 use crate::cli::test::Arguments;
-use crate::cli::test::Coverages;
 use crate::cli::test::Outcome;
+use crate::cli::test::Results;
 use crate::suite::check::seconds;
 use crate::suite::coverage::Coverage;
 
 /// For people.
-pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> String {
+pub(super) fn human(arguments: &Arguments, results: &Results<'_>) -> String {
     let mut text = String::new();
-    for outcome in outcomes {
+    for outcome in &results.outcomes {
         let (path, name) = (outcome.suite.path.display(), printable(&outcome.case.name));
-        if outcome.failures.is_empty() {
+        if !outcome.is_failure() {
             if !arguments.quiet {
                 let n_states = outcome.ran.visited.len();
                 let took = seconds(outcome.ran.elapsed_millis);
@@ -35,7 +38,7 @@ pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: 
         }
     }
     if arguments.coverage {
-        for (suite, coverage) in coverages.values() {
+        for (suite, coverage) in results.coverages.values() {
             let machine = &suite.machine;
             let _ = writeln!(text, "\n{}", machine.path.display());
             for (what, covered) in kinds(coverage) {
@@ -52,9 +55,17 @@ pub(super) fn human(arguments: &Arguments, outcomes: &[Outcome<'_>], coverages: 
             }
         }
     }
-    let n_failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty()).count();
-    let _ = writeln!(text, "\n{} passed, {n_failed} failed", outcomes.len() - n_failed);
-    text
+    let n_failed = results.outcomes.iter().filter(|outcome| outcome.is_failure()).count();
+    let _ = write!(
+        text,
+        "\n{} passed, {n_failed} failed",
+        results.outcomes.len() - n_failed
+    );
+    match results.broken.len() {
+        0 => text + "\n",
+        1 => text + ", 1 file cannot be used\n",
+        n => text + &format!(", {n} files cannot be used\n"),
+    }
 }
 
 /// Returns (covered, all) of each kind of thing that can be run.
@@ -69,15 +80,16 @@ pub(super) fn kinds(coverage: &Coverage) -> [(&'static str, (usize, usize)); 5] 
 }
 
 /// For programs.
-pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> String {
-    let cases: Vec<_> = outcomes
+pub(super) fn json(results: &Results<'_>) -> String {
+    let cases: Vec<_> = results
+        .outcomes
         .iter()
         .map(|outcome| {
             json!({
                 "file": outcome.suite.path.display().to_string(),
                 "line": outcome.case.place.line,
                 "name": outcome.case.name,
-                "passed": outcome.failures.is_empty(),
+                "passed": !outcome.is_failure(),
                 "failures": outcome.failures,
                 "status": outcome.ran.status_name(),
                 "visited": outcome.ran.visited,
@@ -85,7 +97,8 @@ pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> Strin
             })
         })
         .collect();
-    let coverages: Vec<_> = coverages
+    let coverages: Vec<_> = results
+        .coverages
         .values()
         .map(|(suite, coverage)| {
             let machine = &suite.machine;
@@ -98,30 +111,41 @@ pub(super) fn json(outcomes: &[Outcome<'_>], coverages: &Coverages<'_>) -> Strin
             })
         })
         .collect();
-    format!("{:#}\n", json!({ "cases": cases, "definitions": coverages }))
+    let unusable: Vec<_> = results
+        .broken
+        .iter()
+        .map(|broken| json!({ "file": broken.path.display().to_string(), "message": broken.fault.message }))
+        .collect();
+    format!(
+        "{:#}\n",
+        json!({ "cases": cases, "definitions": coverages, "unusable": unusable })
+    )
 }
 
 /// Annotations of GitHub Actions.
-pub(super) fn github(outcomes: &[Outcome<'_>]) -> String {
-    let failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty());
-    let annotations = failed.map(|outcome| {
+pub(super) fn github(results: &Results<'_>) -> String {
+    let failed = results.outcomes.iter().filter(|outcome| outcome.is_failure());
+    let failed = failed.map(|outcome| {
         let path = told(&outcome.suite.path);
         let place = [("line", outcome.case.place.line)];
         let message = outcome.failures.join("\n");
         github::annotation("error", &path, &place, Some(&outcome.case.name), &message)
     });
-    annotations.collect()
+    let broken = results.broken.iter();
+    let broken =
+        broken.map(|broken| github::annotation("error", &told(&broken.path), &[], None, &broken.fault.message));
+    failed.chain(broken).collect()
 }
 
 /// JUnit's XML: a suite per test file.
-pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
+pub(super) fn junit(results: &Results<'_>) -> String {
     let mut suites: BTreeMap<String, Vec<&Outcome<'_>>> = BTreeMap::new();
-    for outcome in outcomes {
+    for outcome in &results.outcomes {
         suites.entry(told(&outcome.suite.path)).or_default().push(outcome);
     }
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for (path, outcomes) in suites {
-        let n_failed = outcomes.iter().filter(|outcome| !outcome.failures.is_empty()).count();
+        let n_failed = outcomes.iter().filter(|outcome| outcome.is_failure()).count();
         let _ = writeln!(
             text,
             "  <testsuite name=\"{0}\" tests=\"{1}\" failures=\"{n_failed}\" errors=\"0\" skipped=\"0\">",
@@ -151,14 +175,17 @@ pub(super) fn junit(outcomes: &[Outcome<'_>]) -> String {
         }
         text.push_str("  </testsuite>\n");
     }
+    for broken in results.broken {
+        text += &junit::unreadable(&told(&broken.path), &broken.fault.message);
+    }
     text.push_str("</testsuites>\n");
     text
 }
 
 /// LCOV: a line per state, a branch per way out of it.
-pub(super) fn lcov(coverages: &Coverages<'_>) -> String {
+pub(super) fn lcov(results: &Results<'_>) -> String {
     let mut text = String::new();
-    for (suite, coverage) in coverages.values() {
+    for (suite, coverage) in results.coverages.values() {
         let machine = &suite.machine;
         let _ = writeln!(text, "TN:\nSF:{}", told(&machine.path));
         let mut lines: BTreeMap<u32, u64> = BTreeMap::new();

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::Digest;
-use sha2::Sha256;
-
+use crate::cli::report;
 use crate::cli::validate::baseline::Baseline;
 use crate::cli::validate::baseline::Key;
 use crate::cli::validate::check::Checked;
@@ -176,14 +174,10 @@ impl Policy {
 
 /// Names a finding by all but its line: what is written above it does not change its name.
 fn fingerprint(key: &Key, nth: usize) -> String {
-    let mut hash = Sha256::new();
-    for part in [&key.path, &key.machine, &key.rule, &key.location, &key.message] {
-        hash.update(part);
-        hash.update([0]);
-    }
-    hash.update(nth.to_string());
-    let digest = hash.finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let parts = [&key.path, &key.machine, &key.rule, &key.location, &key.message];
+    let nth = nth.to_string();
+    let parts: Vec<&str> = parts.into_iter().chain([&nth]).map(String::as_str).collect();
+    report::fingerprint::fingerprint(&parts)
 }
 
 #[cfg(test)]
