@@ -7,4 +7,5 @@
 pub mod caller;
 pub mod gate;
 pub mod peer;
+pub mod policy_directory;
 pub mod refusal;

@@ -1,18 +1,12 @@
 //! Who a task runs as: the table in `identities.d`, read and judged by `spawnd` itself.
 
 use std::ffi::CString;
-use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::path::Component;
-use std::path::Path;
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::fs::Stat;
 use serde::Deserialize;
 
+use crate::identity::policy_directory::PolicyDirectory;
+use crate::identity::policy_directory::Print;
 use crate::model::glob;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Failure;
@@ -32,11 +26,6 @@ pub enum Identities {
     /// None: everything runs as the own user.
     Nobody,
 }
-
-/// Longest file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Most files.
-const FILES_MAX: usize = 1000;
 
 /// One row: the first that matches counts, in the order of the files' names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -119,9 +108,6 @@ pub struct Table {
     print: Vec<Print>,
     rows: Option<Result<Vec<Row>, String>>,
 }
-
-/// What shows that a file has changed.
-type Print = (CString, u64, i64, i64, u32, u32, i64);
 
 impl Table {
     /// Makes one. Nothing is read yet.
@@ -270,7 +256,7 @@ impl Table {
             return;
         }
         let is_wanted = self.identities != Identities::System;
-        let read = Directory::open(&self.directory, self.own);
+        let read = PolicyDirectory::open(&self.directory, self.own);
         let (print, files) = match read {
             Ok(Some(directory)) => match directory.files() {
                 Ok((print, files)) => (print, Ok((directory, files))),
@@ -293,7 +279,10 @@ impl Table {
         self.print = print;
         self.rows = match files {
             Ok((_, files)) if files.is_empty() => is_wanted.then(|| Ok(Vec::new())),
-            Ok((directory, files)) => Some(directory.rows(&files)),
+            Ok((directory, files)) => {
+                let files = directory.read::<File>(&files);
+                Some(files.map(|files| files.into_iter().flat_map(|file| file.identity).collect()))
+            }
             Err(error) => Some(Err(error)),
         };
     }
@@ -301,122 +290,4 @@ impl Table {
 
 fn refused(message: String) -> Failure {
     Failure::new(FailureKind::IdentityUnavailable, message)
-}
-
-/// The table's directory, opened step by step so that no link leads elsewhere.
-struct Directory {
-    path: PathBuf,
-    handle: OwnedFd,
-    own: u32,
-}
-
-impl Directory {
-    /// Opens it; `None` if it is not there.
-    fn open(path: &Path, own: u32) -> Result<Option<Self>, String> {
-        let wrong = |path: &Path, what: &str| format!("`{}` {what}", path.display());
-        let absolute = std::path::absolute(path).map_err(|error| wrong(path, &format!("cannot be found: {error}")))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut so_far = PathBuf::from("/");
-        let mut handle = rustix::fs::open("/", flags, Mode::empty())
-            .map_err(|error| wrong(&so_far, &format!("cannot be opened: {error}")))?;
-        for component in absolute.components() {
-            let Component::Normal(name) = component else { continue };
-            so_far.push(name);
-            handle = match rustix::fs::openat(&handle, name, flags, Mode::empty()) {
-                Ok(handle) => handle,
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
-                Err(rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR) => {
-                    return Err(wrong(&so_far, "is a symbolic link or no directory"));
-                }
-                Err(error) => return Err(wrong(&so_far, &format!("cannot be opened: {error}"))),
-            };
-            let stat = rustix::fs::fstat(&handle).map_err(|error| wrong(&so_far, &error.to_string()))?;
-            let is_last = so_far == absolute;
-            // Without root only the table itself must be safe: who owns the way to it owns us, too.
-            if own == 0 || is_last {
-                let is_sticky = !is_last && stat.st_mode & 0o1000 != 0;
-                judge(&stat, own, is_sticky).map_err(|what| wrong(&so_far, what))?;
-            }
-        }
-        Ok(Some(Self {
-            path: absolute,
-            handle,
-            own,
-        }))
-    }
-
-    /// Lists the table's files by name, with what shows whether they have changed.
-    fn files(&self) -> Result<(Vec<Print>, Vec<CString>), String> {
-        let failed = |error: rustix::io::Errno| format!("`{}` cannot be read: {error}", self.path.display());
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.handle).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_owned();
-            let text = name.to_bytes();
-            if text.ends_with(b".toml") && !text.starts_with(b".") {
-                names.push(name);
-            }
-        }
-        if names.len() > FILES_MAX {
-            return Err(format!("`{}` has more than {FILES_MAX} files", self.path.display()));
-        }
-        names.sort();
-        let mut print = Vec::with_capacity(names.len());
-        for name in &names {
-            let stat = rustix::fs::statat(&self.handle, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-            let (seconds, nanos) = (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
-            print.push((
-                name.clone(),
-                stat.st_ino,
-                seconds,
-                nanos,
-                stat.st_uid,
-                stat.st_mode,
-                stat.st_size,
-            ));
-        }
-        Ok((print, names))
-    }
-
-    fn rows(&self, names: &[CString]) -> Result<Vec<Row>, String> {
-        let mut rows = Vec::new();
-        for name in names {
-            let wrong = |what: String| format!("`{}/{}` {what}", self.path.display(), name.to_string_lossy());
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
-                Ok(file) => file,
-                Err(rustix::io::Errno::LOOP) => return Err(wrong("is a symbolic link".to_owned())),
-                Err(error) => return Err(wrong(format!("cannot be opened: {error}"))),
-            };
-            let stat = rustix::fs::fstat(&file).map_err(|error| wrong(error.to_string()))?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(wrong("is not a regular file".to_owned()));
-            }
-            judge(&stat, self.own, false).map_err(|what| wrong(what.to_owned()))?;
-            let mut text = String::new();
-            std::fs::File::from(file)
-                .take(FILE_BYTES_MAX + 1)
-                .read_to_string(&mut text)
-                .map_err(|error| wrong(format!("cannot be read: {error}")))?;
-            if u64::try_from(text.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
-                return Err(wrong(format!("is longer than {FILE_BYTES_MAX} bytes")));
-            }
-            let file: File = toml::from_str(&text).map_err(|error| wrong(format!("is not a table: {error}")))?;
-            rows.extend(file.identity);
-        }
-        Ok(rows)
-    }
-}
-
-/// Tells whether only those who may choose identities can have written a file.
-fn judge(stat: &Stat, own: u32, is_sticky: bool) -> Result<(), &'static str> {
-    if stat.st_uid != 0 && stat.st_uid != own {
-        return Err(match own {
-            0 => "is not owned by root",
-            _ => "is owned neither by root nor by the user who starts tasks",
-        });
-    }
-    if stat.st_mode & 0o022 != 0 && !is_sticky {
-        return Err("can be written by others than its owner");
-    }
-    Ok(())
 }
