@@ -132,9 +132,14 @@ fn reference() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
+
     use expect_test::expect;
 
     use super::*;
+    use crate::lint::own_error;
+    use crate::worker::action::ACTIONS;
 
     #[test]
     fn a_rule_is_explained_with_its_examples() {
@@ -173,6 +178,20 @@ mod tests {
             Confidence: decided by the definition alone
         "#]]
         .assert_eq(&explanation(&catalog::named("INVALID_STATE_NAME").unwrap()));
+    }
+
+    #[test]
+    fn the_errors_that_rules_know_are_those_of_the_actions() {
+        let mut expected: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for action in ACTIONS {
+            let facts = action.facts();
+            let family = facts.name.split('.').next().unwrap();
+            let names = facts.errors.iter().map(|error| error.name);
+            expected.entry(family).or_default().extend(names);
+        }
+        let known = own_error::BY_FAMILY.iter();
+        let known = known.map(|(family, names)| (*family, names.iter().copied().collect::<BTreeSet<_>>()));
+        assert_eq!(known.collect::<BTreeMap<_, _>>(), expected);
     }
 
     #[test]

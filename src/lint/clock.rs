@@ -20,7 +20,9 @@ use crate::model::id::StateId;
 /// Longest EXPRESS execution, in seconds.
 const EXPRESS_SECONDS: u64 = 300;
 /// Longest STANDARD execution, in seconds.
-const STANDARD_SECONDS: u64 = 365 * 24 * 60 * 60;
+const STANDARD_SECONDS: u64 = YEAR_SECONDS;
+/// A year.
+pub(crate) const YEAR_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 /// What ends an execution that lasts too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +249,7 @@ pub(crate) fn literal_seconds(field: Option<&NumberField>) -> Option<u64> {
     clippy::cast_sign_loss,
     reason = "the cast saturates"
 )]
-fn whole_seconds(seconds: f64) -> u64 {
+pub(crate) fn whole_seconds(seconds: f64) -> u64 {
     seconds as u64
 }
 

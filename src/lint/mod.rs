@@ -9,6 +9,7 @@
 
 pub mod catalog;
 pub(crate) mod clock;
+pub(crate) mod destination;
 pub(crate) mod entry;
 pub mod finding;
 pub(crate) mod flow;
@@ -16,7 +17,9 @@ pub mod graph;
 pub(crate) mod integration;
 pub mod level;
 mod marker;
+pub mod own_error;
 pub(crate) mod repeat;
+pub(crate) mod round;
 pub mod rule;
 pub(crate) mod sdk;
 pub mod subject;

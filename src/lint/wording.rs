@@ -34,6 +34,27 @@ fn edits(from: &str, to: &str) -> usize {
     row[to.len()] / 2
 }
 
+/// Spells a number of seconds for people: `3 hours 51 minutes`.
+pub(crate) fn duration(seconds: u64) -> String {
+    const UNITS: &[(u64, &str)] = &[(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (length, unit) in UNITS {
+        let count = left / length;
+        left %= length;
+        if 0 < count {
+            let plural = if count == 1 { "" } else { "s" };
+            parts.push(format!("{count} {unit}{plural}"));
+        }
+    }
+    // Two units say enough.
+    parts.truncate(2);
+    if parts.is_empty() {
+        return "0 seconds".to_owned();
+    }
+    parts.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +71,20 @@ mod tests {
         ] {
             assert_eq!(edits(from, to), expected, "{from} {to}");
             assert_eq!(edits(to, from), expected, "{to} {from}");
+        }
+    }
+
+    #[test]
+    fn durations_are_spelled() {
+        for (seconds, expected) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (13_885, "3 hours 51 minutes"),
+            (86_400 + 5, "1 day 5 seconds"),
+            (200_000, "2 days 7 hours"),
+        ] {
+            assert_eq!(duration(seconds), expected);
         }
     }
 }

@@ -77,19 +77,29 @@ pub(super) fn pairs(subject: &Subject<'_>) -> Vec<Pair> {
 
 /// Returns the tasks that come behind a step on the way of success, without those that handle failures.
 pub(super) fn behind(subject: &Subject<'_>, pair: &Pair) -> Vec<StateId> {
-    let mut found = BTreeSet::new();
-    let mut queue: Vec<StateId> = next(subject, pair.step);
-    while let Some(id) = queue.pop() {
-        if id != pair.undo && id != pair.step && found.insert(id) {
-            queue.extend(next(subject, id));
-        }
-    }
+    let found = reached(subject, pair.step, |id| id != pair.undo && id != pair.step);
     let caught = caught(subject, subject.definition.state(pair.step).block);
     let is_task = |id: &StateId| matches!(subject.definition.state(*id).kind, StateKind::Task(_));
     found
         .into_iter()
         .filter(|id| is_task(id) && !caught.contains(id))
         .collect()
+}
+
+/// Returns the states that come behind one when nothing fails.
+pub(super) fn on_success(subject: &Subject<'_>, id: StateId) -> BTreeSet<StateId> {
+    reached(subject, id, |_| true)
+}
+
+fn reached(subject: &Subject<'_>, id: StateId, may_go: impl Fn(StateId) -> bool) -> BTreeSet<StateId> {
+    let mut found = BTreeSet::new();
+    let mut queue: Vec<StateId> = next(subject, id);
+    while let Some(id) = queue.pop() {
+        if may_go(id) && found.insert(id) {
+            queue.extend(next(subject, id));
+        }
+    }
+    found
 }
 
 /// Returns where a state leads when nothing fails.

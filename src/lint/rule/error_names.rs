@@ -11,6 +11,8 @@ use crate::lint::entry::Names;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
+use crate::lint::integration;
+use crate::lint::own_error;
 use crate::lint::rule::Example;
 use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
@@ -41,18 +43,49 @@ const RESERVED: &[&str] = &[
     "States.Timeout",
 ];
 /// Names that the Lambda service gives its own errors, as far as they are long enough to be misspelt.
+///
+/// Source: AWS's API reference of Lambda, "Invoke", errors, read 2026-11, with the prefix of Step Functions.
 const OF_LAMBDA: &[&str] = &[
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
+    "Lambda.EC2AccessDeniedException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.EFSIOException",
+    "Lambda.EFSMountConnectivityException",
+    "Lambda.EFSMountFailureException",
+    "Lambda.EFSMountTimeoutException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.InvalidParameterValueException",
+    "Lambda.InvalidRequestContentException",
+    "Lambda.InvalidRuntimeException",
+    "Lambda.InvalidSecurityGroupIDException",
+    "Lambda.InvalidSubnetIDException",
+    "Lambda.InvalidZipFileException",
+    "Lambda.KMSAccessDeniedException",
+    "Lambda.KMSDisabledException",
+    "Lambda.KMSInvalidStateException",
+    "Lambda.KMSNotFoundException",
+    "Lambda.RecursiveInvocationException",
+    "Lambda.RequestTooLargeException",
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotFoundException",
+    "Lambda.ResourceNotReadyException",
     "Lambda.SdkClientException",
     "Lambda.ServiceException",
+    "Lambda.SnapStartException",
+    "Lambda.SnapStartNotReadyException",
+    "Lambda.SnapStartTimeoutException",
+    "Lambda.SubnetIPAddressLimitReachedException",
     "Lambda.TooManyRequestsException",
+    "Lambda.UnsupportedMediaTypeException",
 ];
 const HTTP_STATUS: &str = "States.Http.StatusCode.";
 
 const EXPLANATION: &str = "ErrorEquals is compared letter by letter with the error's name, and any text is accepted. \
     A name that no error has never matches, so the entry does nothing and the error goes on as if it were not there. \
-    Names that begin with States. are reserved to Step Functions.";
+    Names that begin with States. are reserved to Step Functions. An action of this machine fails with the names that its \
+    documentation lists (`stepfn actions NAME`).";
 
 pub(super) const RETRY: Rule = Rule {
     id: "retry/unknown-error",
@@ -70,6 +103,11 @@ pub(super) const RETRY: Rule = Rule {
             bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"Retry":[{"ErrorEquals":["Lambda.ServiceException","Lambda.ToManyRequestsException"]}],"End":true}}}"#,
             good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f"},"Retry":[{"ErrorEquals":["Lambda.ServiceException","Lambda.TooManyRequestsException","Lambda.Unknown"]}],"End":true}}}"#,
             location: "/States/A/Retry[0]/ErrorEquals[1]",
+        },
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::debian:apt.install","Parameters":{"Packages":["nginx"]},"Retry":[{"ErrorEquals":["Apt.LockTimout"]}],"End":true}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:::debian:apt.install","Parameters":{"Packages":["nginx"]},"Retry":[{"ErrorEquals":["Apt.LockTimeout","Debian.LockFailed"]}],"End":true}}}"#,
+            location: "/States/A/Retry[0]/ErrorEquals[0]",
         },
     ],
     check: retry,
@@ -93,7 +131,8 @@ fn retry(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let own = own_names(subject);
     for (_, state, written) in subject.states() {
         let entries = entry::retriers(state, written);
-        entries.for_each(|entry| look(&entry, state.retriers.len(), &own, reporter));
+        let action = action_of(&state.kind);
+        entries.for_each(|entry| look(&entry, state.retriers.len(), action.as_deref(), &own, reporter));
     }
 }
 
@@ -101,26 +140,54 @@ fn catch(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let own = own_names(subject);
     for (_, state, written) in subject.states() {
         let entries = entry::catchers(state, written);
-        entries.for_each(|entry| look(&entry, state.catchers.len(), &own, reporter));
+        let action = action_of(&state.kind);
+        entries.for_each(|entry| look(&entry, state.catchers.len(), action.as_deref(), &own, reporter));
     }
 }
 
-fn look<T: Names>(entry: &Entry<'_, T>, n_entries: usize, own: &BTreeSet<&str>, reporter: &mut Reporter<'_>) {
+/// Returns the action of this machine that a state calls.
+fn action_of(kind: &StateKind) -> Option<String> {
+    match kind {
+        StateKind::Task(task) => integration::debian_action(task),
+        _ => None,
+    }
+}
+
+fn look<T: Names>(
+    entry: &Entry<'_, T>,
+    n_entries: usize,
+    action: Option<&str>,
+    own: &BTreeSet<&str>,
+    reporter: &mut Reporter<'_>,
+) {
     let n_names = entry.names().count();
     for (index, (name, node)) in entry.names().enumerate() {
-        if node.is_open() || is_known(name) {
+        if node.is_open() || is_known(name) || own.contains(name) {
             continue;
         }
-        let meant = meant(name);
-        let is_wrong = meant.is_some() || name.starts_with("States.");
-        if !is_wrong || own.contains(name) {
-            continue;
-        }
-        let message = format!("No error is named `{name}`, so this name never matches");
+        let (message, meant, hint) = match action.map(|action| (action, own_error::wrong(action, name))) {
+            Some((action, Some(meant))) => {
+                let action = action.replacen('-', ".", 1);
+                let message = format!("`{action}` fails with no error named `{name}`, so this name never matches");
+                (message, meant, format!("`stepfn actions {action}` lists its errors"))
+            }
+            _ => {
+                let meant = meant(name);
+                if meant.is_none() && !name.starts_with("States.") {
+                    continue;
+                }
+                let message = format!("No error is named `{name}`, so this name never matches");
+                (
+                    message,
+                    meant,
+                    "see the errors of Step Functions in its developer guide".to_owned(),
+                )
+            }
+        };
         let location = format!("{}/ErrorEquals[{index}]", entry.location);
         let reported = reporter.report(node, location, message);
         let Some(meant) = meant else {
-            reported.hint("see the errors of Step Functions in its developer guide");
+            reported.hint(hint);
             continue;
         };
         let reported = reported.hint(format!("write `{meant}`"));
@@ -157,8 +224,12 @@ fn meant(name: &str) -> Option<&'static str> {
     if !name.contains('.') {
         return None;
     }
-    let known = RESERVED.iter().chain(OF_LAMBDA).copied();
-    wording::nearest(name, known)
+    let mut known = RESERVED.iter().chain(OF_LAMBDA).copied();
+    // Of long names the ending is what people leave out.
+    let whole = known
+        .clone()
+        .find(|known| known.strip_suffix("Exception") == Some(name));
+    whole.or_else(|| wording::nearest(name, &mut known))
 }
 
 #[cfg(test)]
@@ -175,9 +246,10 @@ mod tests {
             ("States.TimeOut", Some("States.Timeout")),
             ("States.TaskFail", Some("States.TaskFailed")),
             ("Lambda.AwsLambdaException", Some("Lambda.AWSLambdaException")),
+            ("Lambda.TooManyRequests", Some("Lambda.TooManyRequestsException")),
             ("States.OutOfLuck", None),
             ("Lambda.Unknown", None),
-            ("Lambda.ResourceNotFoundException", None),
+            ("Lambda.ResourceNotFound", Some("Lambda.ResourceNotFoundException")),
             ("Order.Timeout", None),
             ("Timeout", None),
         ] {

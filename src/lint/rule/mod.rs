@@ -3,16 +3,27 @@
 mod arguments;
 mod calls;
 mod catch_success;
+mod child_input;
 mod compensation;
 mod conditions;
+mod context_path;
 mod contradiction;
 mod error_futile;
 mod error_names;
 mod error_service;
 mod error_shadowed;
+mod error_suffix;
+mod eval_call;
 mod express_repeats;
+mod fixed_timestamp;
 mod fragile_compensation;
+mod grows_in_loop;
+mod hot_poll;
 mod hot_retry;
+mod lambda_metadata;
+mod late_guard;
+mod long_retries;
+mod loop_history;
 mod loses_input;
 mod map_concurrency;
 mod map_distributed;
@@ -40,10 +51,12 @@ mod retry_attempts;
 mod retry_delays;
 mod retry_lambda;
 mod retry_repeats;
+mod rollback_order;
 mod same_assign;
 mod same_target;
 mod secret;
 mod selected_and_dropped;
+mod single_item;
 mod split_characters;
 mod time_heartbeat;
 mod time_http;
@@ -73,33 +86,43 @@ pub const RULES: &[&Rule] = &[
     &error_futile::CATCH,
     &loses_input::RULE,
     &error_futile::CATCH_NESTED,
+    &error_suffix::CATCH,
     &error_futile::CATCH_TIMEOUT,
     &error_service::CATCH,
     &error_shadowed::CATCH,
     &catch_success::RULE,
     &error_names::CATCH,
     &contradiction::RULE,
+    &late_guard::RULE,
     &no_default::RULE,
     &one_target::RULE,
     &type_mismatch::RULE,
     &unguarded::RULE,
     &unreachable_rule::RULE,
+    &context_path::RULE,
     &missing_on_some_way::RULE,
     &missing_path::RULE,
     &selected_and_dropped::RULE,
     &unknown_result_member::RULE,
     &fragile_compensation::RULE,
     &no_rollback::RULE,
+    &rollback_order::RULE,
     &unreachable_compensation::RULE,
     &express_repeats::RULE,
     &time_limit::EXPRESS_TASK,
     &time_limit::EXPRESS_WAIT,
     &arguments::RULE,
     &split_characters::RULE,
+    &eval_call::RULE,
+    &single_item::RULE,
+    &loop_history::POLL,
+    &hot_poll::RULE,
     &hot_retry::RULE,
     &no_exit::RULE,
     &no_progress::RULE,
+    &loop_history::COUNT,
     &same_target::MAP_APT,
+    &loop_history::MAP,
     &map_distributed::ITEMS,
     &map_distributed::MAX_ITEMS,
     &map_concurrency::RULE,
@@ -109,6 +132,7 @@ pub const RULES: &[&Rule] = &[
     &retry_repeats::MAP,
     &same_target::MAP,
     &map_distributed::TOLERATES_ALL,
+    &child_input::PARENT,
     &operation::TIMEOUT,
     &operation::START,
     &operation::NAME,
@@ -118,7 +142,10 @@ pub const RULES: &[&Rule] = &[
     &same_target::READS,
     &retry_repeats::PARALLEL,
     &same_target::PARALLEL,
+    &grows_in_loop::RULE,
+    &lambda_metadata::RULE,
     &whole_input_per_item::RULE,
+    &child_input::WHOLE,
     &resource_sdk::CASE,
     &resource_data::ATTRIBUTE,
     &resource_map::ITERATOR,
@@ -146,9 +173,11 @@ pub const RULES: &[&Rule] = &[
     &retry_repeats::FIXED_NAME,
     &error_futile::RETRY,
     &retry_lambda::RULE,
+    &long_retries::RULE,
     &retry_attempts::MANY,
     &error_futile::RETRY_NESTED,
     &retry_attempts::NONE,
+    &error_suffix::RETRY,
     &retry_delays::JITTER,
     &error_futile::RETRY_TIMEOUT,
     &retry_repeats::TASK,
@@ -160,6 +189,7 @@ pub const RULES: &[&Rule] = &[
     &secret::KEPT,
     &secret::LITERAL,
     &secret::NAMED,
+    &fixed_timestamp::RULE,
     &time_heartbeat::RULE,
     &time_http::RULE,
     &time_max_delay::RULE,

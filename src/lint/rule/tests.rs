@@ -61,11 +61,13 @@ fn fixes_mend_what_they_belong_to() {
     assert_eq!(
         fixed,
         [
+            "catch/no-exception-ending",
             "catch/unknown-error",
             "resource/action-case",
             "resource/deprecated-iterator",
             "resource/deprecated-map-parameters",
             "resource/unknown-parameter",
+            "retry/no-exception-ending",
             "retry/unknown-error",
         ]
     );
@@ -150,7 +152,8 @@ fn a_repeated_call_is_reported_only_where_it_does_more() {
         let state = task(resource, &format!("{parameters},{all}"));
         assert_eq!(of_state(&state), expected, "{state}");
     }
-    let named = r#""Parameters":{"QueueUrl":"q","MessageBody":"m"},"Retry":[{"ErrorEquals":["SQS.Throttled"]}]"#;
+    let named =
+        r#""Parameters":{"QueueUrl":"q","MessageBody":"m"},"Retry":[{"ErrorEquals":["SQS.ThrottledException"]}]"#;
     assert_eq!(of_state(&task("sqs:sendMessage", named)), Vec::<&str>::new());
 }
 

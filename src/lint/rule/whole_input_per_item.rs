@@ -51,7 +51,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     }
 }
 
-fn is_whole_input(sketch: &Sketch<'_>) -> bool {
+pub(super) fn is_whole_input(sketch: &Sketch<'_>) -> bool {
     match sketch {
         Sketch::Path(path) => *path.root() == path::Root::Input && path.is_root(),
         Sketch::Expression(expression) => {

@@ -8,6 +8,8 @@ use crate::model::payload::Payload;
 use crate::query::env::Env;
 use crate::query::error::CompileError;
 use crate::query::error::QueryError;
+use crate::query::jsonata::habits;
+use crate::query::jsonata::habits::Growth;
 use crate::query::jsonata::lens::Lens;
 use crate::query::jsonata::lens::Outcome;
 use crate::query::jsonata::limits;
@@ -120,6 +122,26 @@ impl Expression {
     /// What is known of the value before it is evaluated.
     pub fn outline(&self) -> Outline<'_> {
         outline::outline(self.0.lens.root())
+    }
+
+    /// What the expression gives longer than it was.
+    pub fn growths(&self) -> Vec<Growth<'_>> {
+        habits::growths(self.0.lens.root())
+    }
+
+    /// Tells whether it selects from a list, so that it gives a single value when just one is selected.
+    pub fn may_collapse(&self) -> bool {
+        habits::may_collapse(self.0.lens.root())
+    }
+
+    /// Tells whether it calls a built-in function of that name, given without `$`.
+    pub fn calls(&self, function: &str) -> bool {
+        habits::calls(self.0.lens.root(), function)
+    }
+
+    /// Returns how many numbers a list like `[1..500]` has.
+    pub fn length(&self) -> Option<u64> {
+        habits::length(self.0.lens.root())
     }
 
     /// Evaluates; `location` is the FIELD of AWS's sentences, for example `Output/result`.

@@ -108,7 +108,7 @@ pub(super) fn outline(root: &Node) -> Outline<'_> {
 }
 
 /// Collects the names that the expression itself binds anywhere.
-fn bound<'a>(node: &'a Node, names: &mut BTreeSet<&'a str>) {
+pub(super) fn bound<'a>(node: &'a Node, names: &mut BTreeSet<&'a str>) {
     grow(|| {
         match &node.kind {
             NodeKind::Bind { lhs, .. } => {
@@ -144,7 +144,7 @@ fn is_plain(attributes: &Attrs) -> bool {
 }
 
 /// Takes a path apart; the flag tells whether the names are all of it.
-fn fields<'a>(node: &'a Node, bound: &BTreeSet<&str>) -> Option<(Root<'a>, Vec<&'a str>, bool)> {
+pub(super) fn fields<'a>(node: &'a Node, bound: &BTreeSet<&str>) -> Option<(Root<'a>, Vec<&'a str>, bool)> {
     let single = std::slice::from_ref(node);
     let (steps, keeps_array) = match &node.kind {
         NodeKind::Path {
