@@ -1,7 +1,9 @@
 //! Errors that end as success.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::asl::definition::ResultPath;
 use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::lint::clock;
@@ -23,11 +25,18 @@ pub(super) const RULE: Rule = Rule {
         Fail: the block ends as if nothing had happened. The execution is SUCCEEDED, its alarms stay silent and it \
         cannot be redriven; in a Map, the iteration does not count as failed. If that is meant, name the errors that \
         may happen in place of States.ALL; else end with Fail.",
-    examples: &[Example {
-        bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","Catch":[{"ErrorEquals":["States.ALL"],"Next":"Failed"}],"End":true},"Failed":{"Type":"Pass","Next":"Done"},"Done":{"Type":"Succeed"}}}"#,
-        good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","Catch":[{"ErrorEquals":["NotThere"],"Next":"Done"},{"ErrorEquals":["States.ALL"],"Next":"Failed"}],"Next":"Done"},"Failed":{"Type":"Fail"},"Done":{"Type":"Succeed"}}}"#,
-        location: "/States/A/Catch[0]",
-    }],
+    examples: &[
+        Example {
+            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","Catch":[{"ErrorEquals":["States.ALL"],"Next":"Failed"}],"End":true},"Failed":{"Type":"Pass","Next":"Done"},"Done":{"Type":"Succeed"}}}"#,
+            good: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","Catch":[{"ErrorEquals":["NotThere"],"Next":"Done"},{"ErrorEquals":["States.ALL"],"Next":"Failed"}],"Next":"Done"},"Failed":{"Type":"Fail"},"Done":{"Type":"Succeed"}}}"#,
+            location: "/States/A/Catch[0]",
+        },
+        Example {
+            bad: r#"{"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","TimeoutSeconds":60,"Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$.error","Next":"Failed"}],"End":true},"Failed":{"Type":"Pass","End":true}}},{"StartAt":"B","States":{"B":{"Type":"Pass","End":true}}}],"Next":"Done"},"Done":{"Type":"Succeed"}}}"#,
+            good: r#"{"StartAt":"P","States":{"P":{"Type":"Parallel","Branches":[{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","TimeoutSeconds":60,"Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$.error","Next":"Failed"}],"End":true},"Failed":{"Type":"Pass","End":true}}},{"StartAt":"B","States":{"B":{"Type":"Pass","End":true}}}],"Next":"C"},"C":{"Type":"Choice","Choices":[{"Variable":"$[0].error","IsPresent":true,"Next":"F"}],"Default":"Done"},"F":{"Type":"Fail"},"Done":{"Type":"Succeed"}}}"#,
+            location: "/States/P/Branches[0]/States/A/Catch[0]",
+        },
+    ],
     check,
 };
 
@@ -36,8 +45,18 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         return;
     }
     let handling = handling(&subject.definition.states);
+    let mut asked: BTreeMap<StateId, bool> = BTreeMap::new();
     for (_, state, written) in subject.states() {
+        let holder = subject.definition.block(state.block).parent;
+        let is_asked = holder.is_some_and(|holder| {
+            let known = asked.entry(holder);
+            *known.or_insert_with(|| is_asked_behind(subject, holder))
+        });
         for entry in entry::catchers(state, written) {
+            // What the branch keeps of the error, a state behind all branches may look at.
+            if is_asked && !matches!(entry.what.result_path, ResultPath::Discard) {
+                continue;
+            }
             let mut names = entry.names();
             let is_wide = names.any(|(name, _)| matches!(name, "States.ALL" | "States.TaskFailed"));
             if is_wide && !handling.contains(&entry.what.next) {
@@ -52,6 +71,17 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             }
         }
     }
+}
+
+/// Tells whether something behind a Parallel or Map decides, or fails.
+fn is_asked_behind(subject: &Subject<'_>, holder: StateId) -> bool {
+    let behind = subject.graph().after(subject.definition, holder, false);
+    behind.iter().any(|id| {
+        matches!(
+            subject.definition.state(*id).kind,
+            StateKind::Choice(_) | StateKind::Fail(_)
+        )
+    })
 }
 
 /// Returns the states from which one is reached that does something about an error, or fails.
