@@ -198,7 +198,7 @@ fn text(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             };
             for value in walk::values(template) {
                 let text = value.node.text().unwrap_or_default();
-                let is_path = field == "ResultSelector" && value.key.ends_with(".$");
+                let is_path = field != "Output" && value.key.ends_with(".$");
                 let reads = is_path && (text.starts_with("$.Output.") || text.starts_with("$.Output["))
                     || text.starts_with("{%") && text.contains("$states.result.Output.");
                 if reads {
