@@ -71,6 +71,12 @@ const OTHERS: &[Entry] = &[
          ARN or a shell.",
     ),
     refusal(
+        "INVALID_RESOURCE",
+        "A Resource cannot be used",
+        "AWS documents this code of ValidateStateMachineDefinition. A `Resource` that is no ARN, or names no integration \
+         that there is, was seen to be refused with `SCHEMA_VALIDATION_FAILED`, and `stepfn` does the same.",
+    ),
+    refusal(
         "INVALID_STATE_NAME",
         "A state's name cannot be used",
         "A state's name has 1 to 80 characters.",
@@ -132,6 +138,12 @@ const OTHERS: &[Entry] = &[
          something else later.",
     ),
     refusal(
+        "MISSING_DESCRIPTION",
+        "There is no definition",
+        "AWS documents this code of ValidateStateMachineDefinition for a definition that is not there. `stepfn` refuses an \
+         empty text with `SCHEMA_VALIDATION_FAILED`.",
+    ),
+    refusal(
         "MISSING_END_STATE",
         "Nothing ends the machine",
         "One of the states must have `\"End\": true` or be of type Succeed or Fail.",
@@ -169,6 +181,28 @@ const OTHERS: &[Entry] = &[
         "Most of what AWS refuses has this code; the message tells the field and what it takes.",
     ),
     refusal(
+        "STATE_MACHINE_NAME_ALREADY_EXISTS",
+        "Another state machine has this name",
+        "A name is used once in an account and region. This is found when a machine is created or named, not in its \
+         definition.",
+    ),
+    refusal(
+        "STATE_MACHINE_NAME_EMPTY",
+        "The state machine's name is empty",
+        "A name has 1 to 80 characters. This is found when a machine is created or named, not in its definition.",
+    ),
+    refusal(
+        "STATE_MACHINE_NAME_INVALID",
+        "The state machine's name has characters that an ARN does not take",
+        "A name has no white space, no control characters, none of the brackets `<>{}[]`, no wildcards `?*` and none of \
+         the signs `\"#%\\^|~`$&,;:/`. This is found when a machine is created or named, not in its definition.",
+    ),
+    refusal(
+        "STATE_MACHINE_NAME_TOO_LONG",
+        "The state machine's name is too long",
+        "A name has 1 to 80 characters. This is found when a machine is created or named, not in its definition.",
+    ),
+    refusal(
         "TOO_DEEPLY_NESTED",
         "The definition is nested too deeply",
         "Objects and lists stand too deeply in one another, or there are too many of them.",
@@ -176,7 +210,7 @@ const OTHERS: &[Entry] = &[
     refusal(
         "UNSUPPORTED_JSONATA_EXPRESSION",
         "An expression uses what AWS's JSONata does not have",
-        "Step Functions leaves some of JSONata out, such as `$eval`; the message tells what.",
+        "Step Functions leaves some of JSONata out, such as `$$` and names at the top level; the message tells what.",
     ),
     warning(
         "UNUSED_SUBSTITUTION",
