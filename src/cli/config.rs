@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::cli::configuration;
 use crate::cli::error::CliError;
 use crate::cli::table;
+use crate::lint::level::Levels;
 
 /// Look at the configuration
 #[derive(Debug, clap::Subcommand)]
@@ -58,9 +59,44 @@ pub(crate) fn run(command: &Command) -> Result<u8, CliError> {
     if configuration.rollback_on_failure {
         text.push_str("rollback on failure: yes\n");
     }
+    text += &levels("lint", &configuration.lint);
+    for (path, of_file) in &configuration.lint_for_files {
+        text += &levels(&format!("lint of {path}"), of_file);
+    }
     if let Some(socket) = &configuration.socket {
         let _ = writeln!(text, "tasks are started at: {}", socket.display());
     }
     table::print(&text)?;
     Ok(0)
+}
+
+/// Says how findings are taken, a line for each.
+fn levels(what: &str, levels: &Levels) -> String {
+    let rows = levels.rows();
+    rows.map(|(which, level)| format!("{what}: {level} {which}\n"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::level::Level;
+
+    #[test]
+    fn all_that_is_said_of_findings_is_told() {
+        let mut all = Levels::default();
+        for (which, level) in [
+            ("warnings", Level::Deny),
+            ("time/*", Level::Allow),
+            ("time/no-timeout", Level::Warn),
+            ("all", Level::Warn),
+        ] {
+            all.set(which, level).unwrap();
+        }
+        assert_eq!(
+            levels("lint of old/*", &all),
+            "lint of old/*: deny warnings\nlint of old/*: allow time/*\nlint of old/*: warn time/no-timeout\n\
+             lint of old/*: warn all\n"
+        );
+    }
 }

@@ -16,6 +16,16 @@ pub enum Level {
     Deny,
 }
 
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        })
+    }
+}
+
 /// Which findings are meant: a name, a pattern of names, or a whole kind. The narrower comes later in the order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Which {
@@ -72,6 +82,19 @@ impl Levels {
         }
         self.0.push((which, level));
         Ok(())
+    }
+
+    /// Returns all that is said, in the order in which it was: which findings, and how they are taken.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, Level)> {
+        self.0.iter().map(|(which, level)| {
+            let which = match which {
+                Which::All => "all",
+                Which::Warnings => "warnings",
+                Which::Pattern(pattern) => pattern,
+                Which::Name(name) => name,
+            };
+            (which, *level)
+        })
     }
 
     /// Returns what is said of a finding. A name counts more than a pattern, a longer pattern more than a shorter one, a
