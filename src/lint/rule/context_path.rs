@@ -14,7 +14,7 @@ use crate::lint::rule::Rule;
 use crate::lint::subject::Subject;
 use crate::lint::walk;
 
-/// What the context object has.
+/// What the context object has, without `State.Name`: an EC2 instance has that, too.
 const MEMBERS: &[&[&str]] = &[
     &["Execution", "Id"],
     &["Execution", "Input"],
@@ -26,7 +26,6 @@ const MEMBERS: &[&[&str]] = &[
     &["Map", "Item", "Key"],
     &["Map", "Item", "Value"],
     &["State", "EnteredTime"],
-    &["State", "Name"],
     &["State", "RetryCount"],
     &["StateMachine", "Id"],
     &["StateMachine", "Name"],

@@ -1,5 +1,7 @@
 //! Lists and texts that grow with each round of a loop.
 
+use std::collections::BTreeMap;
+
 use crate::lint::destination;
 use crate::lint::destination::Destination;
 use crate::lint::finding::Confidence;
@@ -9,6 +11,7 @@ use crate::lint::rule::Example;
 use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
 use crate::lint::subject::Subject;
+use crate::model::id::StateId;
 use crate::query::intrinsic::call::Part;
 use crate::query::intrinsic::call::Parts;
 use crate::query::template::Sketch;
@@ -42,6 +45,7 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     if subject.has_open_target() {
         return;
     }
+    let mut counted: BTreeMap<Option<StateId>, bool> = BTreeMap::new();
     for (id, state, written) in subject.states() {
         let Some(around) = subject.graph().loop_of(id) else {
             continue;
@@ -58,11 +62,11 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             };
             let Some(what) = grows else { continue };
             // Who counts has bounded the rounds.
-            if around
-                .states
-                .iter()
-                .any(|id| round::is_counted(subject.definition.state(*id)))
-            {
+            let is_counted = counted.entry(around.states.first().copied()).or_insert_with(|| {
+                let mut states = around.states.iter().map(|id| subject.definition.state(*id));
+                states.any(round::is_counted)
+            });
+            if *is_counted {
                 break;
             }
             let message = format!(

@@ -89,14 +89,55 @@ impl<'a> Seen<'a> {
             }
             Condition::Expression(_) | Condition::Literal(_) => return,
         };
-        let before = self.compared.len();
+        let mut known = self.compared.len();
         for (index, part) in all.iter().enumerate() {
             // Within And and Or what came before was looked at, or this is not.
             self.look(part, &format!("{place}/{name}[{index}]"), true, late);
+            if index == 0 && sure {
+                known = self.compared.len();
+            }
         }
         // Behind it only the first part is known to have been looked at.
-        let first = all.first().map_or(0, |_| 1);
-        let keep = if sure { first } else { 0 };
-        self.compared.truncate(before + keep);
+        self.compared.truncate(known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asl::load::Options;
+
+    /// Returns the places where `choices` ask too late.
+    fn late(choices: &str) -> Vec<String> {
+        let text = format!(
+            r#"{{"StartAt":"C","States":{{"C":{{"Type":"Choice","Choices":[{choices}],"Default":"F"}},"F":{{"Type":"Fail"}}}}}}"#
+        );
+        let findings = crate::lint::check(&text, &Options::default()).unwrap().into_iter();
+        let own = findings.filter(|finding| finding.rule == super::RULE.id);
+        own.filter_map(|finding| finding.location).collect()
+    }
+
+    #[test]
+    fn only_what_was_surely_compared_before_makes_it_late() {
+        for (choices, expected) in [
+            // Nobody knows whether `$.b` was compared.
+            (
+                r#"{"And":[{"Variable":"$.a","IsPresent":true},{"Variable":"$.b","NumericEquals":1}],"Next":"F"},{"Variable":"$.b","IsPresent":false,"Next":"F"}"#,
+                &[][..],
+            ),
+            (
+                r#"{"And":[{"Variable":"$.b","NumericEquals":1},{"Variable":"$.a","IsNull":true}],"Next":"F"},{"Not":{"Variable":"$.b","IsPresent":true},"Next":"F"}"#,
+                &["/States/C/Choices[1]/Not"],
+            ),
+            (
+                r#"{"Or":[{"Variable":"$.b","IsPresent":false},{"Variable":"$.b","IsNull":true}],"Next":"F"},{"Variable":"$.b","IsPresent":true,"Next":"F"}"#,
+                &[],
+            ),
+            (
+                r#"{"Variable":"$.b","IsNull":true,"Next":"F"},{"Variable":"$.b.c","IsPresent":true,"Next":"F"}"#,
+                &[],
+            ),
+        ] {
+            assert_eq!(late(choices), expected, "{choices}");
+        }
     }
 }

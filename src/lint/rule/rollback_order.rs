@@ -1,5 +1,6 @@
 //! Compensations that run in the order of their steps.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::lint::finding::Confidence;
@@ -66,9 +67,11 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
 
 /// Returns the pairs whose names leave no doubt: one step, one compensation.
 fn single(pairs: Vec<Pair>) -> Vec<Pair> {
-    let count = |of: fn(&Pair) -> StateId, id: StateId| pairs.iter().filter(|pair| of(pair) == id).count();
-    let is_single = |pair: &Pair| count(|pair| pair.step, pair.step) == 1 && count(|pair| pair.undo, pair.undo) == 1;
-    let keep: Vec<bool> = pairs.iter().map(is_single).collect();
-    let kept = pairs.into_iter().zip(keep).filter(|(_, keep)| *keep);
-    kept.map(|(pair, _)| pair).collect()
+    let (mut steps, mut undos): (BTreeMap<StateId, usize>, BTreeMap<StateId, usize>) = Default::default();
+    for pair in &pairs {
+        *steps.entry(pair.step).or_default() += 1;
+        *undos.entry(pair.undo).or_default() += 1;
+    }
+    let is_single = |pair: &Pair| steps.get(&pair.step) == Some(&1) && undos.get(&pair.undo) == Some(&1);
+    pairs.into_iter().filter(is_single).collect()
 }
