@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::asl::definition::Definition;
 use crate::asl::load::Options;
-use crate::asl::load::find_within;
 use crate::cli::advice;
 use crate::cli::report::path::told;
-use crate::lint::catalog::INVALID_ACTION;
-use crate::lint::finding::Confidence;
+use crate::cli::validate::actions;
 use crate::lint::finding::Finding;
 use crate::lint::finding::Severity;
 use crate::lint::look;
@@ -18,7 +15,6 @@ use crate::model::span::Span;
 use crate::template::find;
 use crate::template::find::Found;
 use crate::template::find::Notice;
-use crate::worker::action::check;
 
 /// A definition to check, wherever it stands.
 pub(crate) struct Subject {
@@ -94,10 +90,14 @@ impl Subject {
         let (mut findings, mut ignored) = match look(&self.text, &self.options) {
             Ok(looked) => {
                 let mut findings = looked.findings;
-                findings.extend(self.check_actions(&looked.definition));
+                findings.extend(actions::of_definition(&self.text, &self.options, &looked.definition));
                 (findings, looked.ignored)
             }
-            Err(refused) => (refused.into_iter().map(advice::finding).collect(), Vec::new()),
+            Err(refused) => {
+                let of_actions = actions::of_text(&self.text, &self.options, &refused);
+                let refused = refused.into_iter().map(advice::finding);
+                (refused.chain(of_actions).collect(), Vec::new())
+            }
         };
         let mut n_out_of_reach = 0;
         if let Some(outer) = &self.outer {
@@ -118,30 +118,6 @@ impl Subject {
             ignored,
             n_out_of_reach,
         }
-    }
-
-    /// Checks the tasks that are actions of this machine.
-    fn check_actions(&self, definition: &Definition) -> Vec<Finding> {
-        let problems = check::definition(definition).into_iter();
-        let findings = problems.filter_map(|(id, problem)| {
-            let state = definition.state(id);
-            let place = find_within(&self.text, self.options.format, state.span, &problem.pointer);
-            if place.is_some_and(|place| place.has_placeholder) {
-                // What it will be is not known yet.
-                return None;
-            }
-            Some(Finding {
-                rule: INVALID_ACTION,
-                severity: Severity::Error,
-                confidence: Confidence::Static,
-                message: problem.message.trim_end_matches('.').to_owned(),
-                hint: None,
-                location: Some(format!("{}{}", state.name, problem.pointer)),
-                span: Some(place.map_or(state.span, |place| place.span)),
-                fix: None,
-            })
-        });
-        findings.collect()
     }
 }
 

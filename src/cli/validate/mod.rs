@@ -3,6 +3,7 @@
 //! `check` turns a definition into findings, `policy` says which of them are told, `report` has one file per form.
 //! Definitions are checked on all cores, and told in the order of the arguments.
 
+mod actions;
 mod baseline;
 mod check;
 mod fix;

@@ -47,31 +47,41 @@ pub fn definition(definition: &Definition) -> Vec<(StateId, Problem)> {
     let mut found = Vec::new();
     for (number, state) in definition.states.iter().enumerate() {
         let StateKind::Task(task) = &state.kind else { continue };
-        let problems = match action::named(&task.resource.arn) {
-            Named::Other => Vec::new(),
-            Named::Unknown(name) => vec![Problem {
-                pointer: "/Resource".to_owned(),
-                message: format!("There is no action `{name}`. `stepfn actions` lists them."),
-            }],
-            Named::Action(action) => {
-                let template = state.parameters.as_ref();
-                let sketch = template.map_or(Sketch::Unknown, Template::sketch);
-                let field = match state.language {
-                    QueryLanguage::JsonPath => "Parameters",
-                    QueryLanguage::JsonAta => "Arguments",
-                };
-                let problems = self::sketch(action.facts(), &sketch).err().unwrap_or_default();
-                let problems = problems.into_iter().map(|problem| Problem {
-                    pointer: format!("/{field}{}", problem.pointer),
-                    ..problem
-                });
-                problems.collect()
-            }
-        };
+        let problems = self::task(&task.resource.arn, state.language, state.parameters.as_ref());
         let id = StateId(u32::try_from(number).unwrap_or(u32::MAX));
         found.extend(problems.into_iter().map(|problem| (id, problem)));
     }
     found
+}
+
+/// Checks a task that may name an action; pointers begin at the state.
+pub fn task(resource: &str, language: QueryLanguage, parameters: Option<&Template>) -> Vec<Problem> {
+    let action = match action::named(resource) {
+        Named::Other => return Vec::new(),
+        Named::Unknown(name) => {
+            return vec![Problem {
+                pointer: "/Resource".to_owned(),
+                message: format!("There is no action `{name}`. `stepfn actions` lists them."),
+            }];
+        }
+        Named::Action(action) => action,
+    };
+    let sketch = parameters.map_or(Sketch::Unknown, Template::sketch);
+    let field = parameters_field(language);
+    let problems = self::sketch(action.facts(), &sketch).err().unwrap_or_default();
+    let problems = problems.into_iter().map(|problem| Problem {
+        pointer: format!("/{field}{}", problem.pointer),
+        ..problem
+    });
+    problems.collect()
+}
+
+/// Returns the field of a state that holds a task's parameters.
+pub fn parameters_field(language: QueryLanguage) -> &'static str {
+    match language {
+        QueryLanguage::JsonPath => "Parameters",
+        QueryLanguage::JsonAta => "Arguments",
+    }
 }
 
 /// Writes names for a sentence: `A`, `B` and `C`.
