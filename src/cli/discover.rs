@@ -128,19 +128,28 @@ impl Discovery {
         let Some(text) = read(candidate)? else {
             return Ok(Looked::Nothing);
         };
-        let directory = match candidate.path.parent() {
-            Some(parent) if candidate.path != Path::new(STDIN) => parent.to_owned(),
-            _ => PathBuf::new(),
-        };
-        let files = Beside {
-            directory,
-            read: &self.named_by_templates,
-        };
-        let search = find(&shown(&candidate.path), &text, candidate.reason, &files);
+        let search = self.search_text(candidate, &text);
         if search.definitions.is_empty() && search.notices.is_empty() {
             return Ok(Looked::Nothing);
         }
         Ok(Looked::Found(search))
+    }
+
+    /// Finds what a file holds if this is its text.
+    pub(crate) fn search_text(&self, candidate: &Candidate, text: &str) -> Search {
+        let files = self.beside(candidate);
+        find(&shown(&candidate.path), text, candidate.reason, &files)
+    }
+
+    fn beside(&self, candidate: &Candidate) -> Beside<'_> {
+        let directory = match candidate.path.parent() {
+            Some(parent) if candidate.path != Path::new(STDIN) => parent.to_owned(),
+            _ => PathBuf::new(),
+        };
+        Beside {
+            directory,
+            read: &self.named_by_templates,
+        }
     }
 
     fn add(&mut self, argument: &Path) {

@@ -154,8 +154,7 @@ impl<'c> Composer<'c> {
                     .filter(|member| !matches!(function(&member.value), Some(Function::Nothing)));
                 for (n, member) in present.enumerate() {
                     self.comma(n, member.key_span);
-                    let key = serde_json::Value::from(member.key.as_str()).to_string();
-                    self.composed.put(&key, range(member.key_span), false);
+                    self.key(&member.key, member.key_span);
                     self.composed.put(":", range(member.key_span), false);
                     self.value(&member.value);
                 }
@@ -168,6 +167,24 @@ impl<'c> Composer<'c> {
                 self.composed.put(&node.to_value().to_string(), whole, false);
             }
         }
+    }
+
+    /// Writes a key. Where its letters stand in the file as they are, they are followed one by one.
+    fn key(&mut self, key: &str, span: Span) {
+        let whole = range(span);
+        let quoted = serde_json::Value::from(key).to_string();
+        let written = self.origin.text.get(whole.start as usize..whole.end as usize);
+        let at = written.and_then(|written| match written.strip_prefix(['"', '\'']) {
+            Some(rest) if rest.strip_suffix(['"', '\'']) == Some(key) => Some(1),
+            _ => (written == key).then_some(0),
+        });
+        let Some(at) = at.filter(|_| quoted.get(1..quoted.len() - 1) == Some(key)) else {
+            return self.composed.put(&quoted, whole, false);
+        };
+        let (start, end) = (whole.start.saturating_add(at), whole.end.saturating_sub(at));
+        self.composed.put("\"", whole.start..start, false);
+        self.composed.put(key, start..end, true);
+        self.composed.put("\"", end..whole.end, false);
     }
 
     fn comma(&mut self, n: usize, span: Span) {

@@ -127,6 +127,15 @@ impl Found {
         self.origin.span(outer.start, outer.end)
     }
 
+    /// Maps a place in `text` to its place in the file when the same bytes stand there.
+    pub fn exact(&self, span: Span) -> Option<Span> {
+        if self.is_whole {
+            return Some(span);
+        }
+        let outer = self.trace.exact(span.start, span.end)?;
+        Some(self.origin.span(outer.start, outer.end))
+    }
+
     /// Maps a finding about `text` to one about the file.
     pub fn place(&self, mut finding: Diagnostic) -> Diagnostic {
         if self.is_whole {

@@ -64,6 +64,14 @@ impl Trace {
         from..to.max(from)
     }
 
+    /// Maps a range of the text that is byte for byte a piece of the outer one.
+    pub(crate) fn exact(&self, start: u32, end: u32) -> Option<Range<u32>> {
+        let run = self.run_at(start).filter(|run| run.exact)?;
+        let from = run.outer.start.checked_add(start.checked_sub(run.inner)?)?;
+        let to = from.checked_add(end.checked_sub(start)?)?;
+        (to <= run.outer.end).then_some(from..to)
+    }
+
     /// Tells whether a byte of the text is one of the outer text.
     pub(crate) fn is_exact(&self, at: u32) -> bool {
         self.run_at(at).is_some_and(|run| run.exact)

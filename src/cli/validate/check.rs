@@ -9,6 +9,7 @@ use crate::cli::advice;
 use crate::cli::report::path::told;
 use crate::cli::validate::actions;
 use crate::lint::finding::Finding;
+use crate::lint::finding::Fix;
 use crate::lint::finding::Severity;
 use crate::lint::look;
 use crate::model::span::Span;
@@ -34,8 +35,13 @@ pub(crate) struct Outer {
     /// The file's text.
     pub(crate) text: Arc<str>,
     /// From a place in the definition to the same in the file. None where there is no such place.
-    pub(crate) place: Box<dyn Fn(Span) -> Option<Span> + Send + Sync>,
+    pub(crate) place: Place,
+    /// The same, but only where the same bytes stand.
+    pub(crate) exact: Place,
 }
+
+/// From a place to a place.
+pub(crate) type Place = Box<dyn Fn(Span) -> Option<Span> + Send + Sync>;
 
 /// A definition that was checked. Places are those in the file.
 #[derive(Clone, Debug)]
@@ -66,22 +72,16 @@ impl Subject {
                 let found = found.clone();
                 move |span| Some(found.outer(span))
             }),
+            exact: Box::new({
+                let found = found.clone();
+                move |span| found.exact(span)
+            }),
         });
         Self {
             path: told(Path::new(&found.origin.path)),
             text: found.text,
             options,
             outer,
-        }
-    }
-
-    /// Returns the same with another text.
-    pub(crate) fn with(&self, text: &str) -> Self {
-        Self {
-            path: self.path.clone(),
-            text: text.into(),
-            options: self.options.clone(),
-            outer: None,
         }
     }
 
@@ -101,12 +101,12 @@ impl Subject {
         };
         let mut n_out_of_reach = 0;
         if let Some(outer) = &self.outer {
-            n_out_of_reach = findings.iter().filter(|finding| finding.fix.is_some()).count();
-            let of_ignored = ignored.iter_mut().map(|(finding, _)| finding);
-            findings
-                .iter_mut()
-                .chain(of_ignored)
-                .for_each(|finding| outer.lift(finding));
+            for finding in &mut findings {
+                let has_fix = finding.fix.is_some();
+                outer.lift(finding);
+                n_out_of_reach += usize::from(has_fix && finding.fix.is_none());
+            }
+            ignored.iter_mut().for_each(|(finding, _)| outer.lift(finding));
         }
         findings.sort_by_key(|finding| finding.span.map_or(0, |span| span.start));
         Checked {
@@ -125,8 +125,22 @@ impl Outer {
     /// Moves a finding to its place in the file.
     fn lift(&self, finding: &mut Finding) {
         finding.span = finding.span.and_then(&self.place);
-        // What stands in a text of JSON is escaped there: an edit would not be what it was meant to be.
-        finding.fix = None;
+        finding.fix = finding.fix.take().and_then(|fix| self.lift_fix(&fix));
+    }
+
+    /// Moves a change to its place in the file. Nothing when other bytes stand there, or when the new text might be
+    /// escaped there or mean something else.
+    fn lift_fix(&self, fix: &Fix) -> Option<Fix> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        let edits = fix.edits.iter().map(|(span, new)| {
+            let is_word = new.starts_with(|c: char| c.is_ascii_alphabetic())
+                && new.ends_with(|c: char| c.is_ascii_alphanumeric())
+                && new.chars().all(is_plain);
+            let place = (self.exact)(*span).filter(|_| is_word)?;
+            Some((place, new.clone()))
+        });
+        let edits = edits.collect::<Option<Vec<_>>>()?;
+        Some(Fix { edits })
     }
 }
 
@@ -175,10 +189,11 @@ mod tests {
                 name: "Machine".to_owned(),
                 text: outer.as_str().into(),
                 place: Box::new(shift),
+                exact: Box::new(shift),
             }),
         };
         let checked = subject.check();
-        // It could be mended, were it not inside of another file.
+        // It could be mended, were it not inside of another file: to take a member away needs more than its own place.
         assert_eq!(
             (checked.findings[0].rule, checked.n_out_of_reach),
             ("lint/unused-ignore", 1)

@@ -32,15 +32,19 @@ impl Mended {
     }
 }
 
-/// Mends a definition that is a file of its own; what is not told is not mended. None when there is nothing to mend.
-pub(crate) fn mend(subject: &Subject, policy: &Policy) -> Option<Mended> {
-    if subject.outer.is_some() {
-        return None;
-    }
-    let mut text = subject.text.to_string();
+/// Mends a file; `definitions` finds in a text of it what it holds. What is not told is not mended. None when there is
+/// nothing to mend.
+pub(crate) fn mend(before: &str, policy: &Policy, definitions: impl Fn(&str) -> Vec<Subject>) -> Option<Mended> {
+    let judge = |text: &str| -> Vec<Told> {
+        let judged = definitions(text)
+            .into_iter()
+            .map(|subject| policy.judge(subject.check()));
+        judged.flat_map(|judged| judged.told).collect()
+    };
+    let mut text = before.to_owned();
     let mut by_rule = BTreeMap::new();
     for _ in 0..ROUNDS_MAX {
-        let told = policy.judge(subject.with(&text).check()).told;
+        let told = judge(&text);
         let fixes: Vec<(&'static str, &Fix)> = told
             .iter()
             .filter_map(|told| Some((told.finding.rule, told.finding.fix.as_ref()?)))
@@ -49,8 +53,8 @@ pub(crate) fn mend(subject: &Subject, policy: &Policy) -> Option<Mended> {
         if changed == text {
             break;
         }
-        let again = policy.judge(subject.with(&changed).check()).told;
-        if again.iter().any(Told::is_refusal) && !told.iter().any(Told::is_refusal) {
+        let n_refusals = |told: &[Told]| told.iter().filter(|told| told.is_refusal()).count();
+        if n_refusals(&told) < n_refusals(&judge(&changed)) {
             // It must not break what works; the finding stays, and people mend it.
             break;
         }
@@ -59,9 +63,8 @@ pub(crate) fn mend(subject: &Subject, policy: &Policy) -> Option<Mended> {
             *by_rule.entry(rule).or_default() += 1;
         }
     }
-    let before = subject.text.to_string();
-    (text != before).then_some(Mended {
-        before,
+    (text != before).then(|| Mended {
+        before: before.to_owned(),
         after: text,
         by_rule,
     })
@@ -103,6 +106,39 @@ fn apply(text: &str, fixes: &[(&'static str, &Fix)]) -> (String, Vec<&'static st
 mod tests {
     use super::*;
     use crate::model::span::Span;
+    use crate::template::find::File;
+    use crate::template::find::Files;
+    use crate::template::find::Reason;
+    use crate::template::find::find;
+
+    struct NoFiles;
+
+    impl Files for NoFiles {
+        fn read(&self, _path: &str) -> Result<File, String> {
+            Err("there is no such file".to_owned())
+        }
+    }
+
+    /// Mends a file and returns its lines that changed, and how many findings are out of reach in it.
+    fn mended(path: &str, text: &str) -> (Vec<String>, usize) {
+        let policy = Policy {
+            all: true,
+            ..Policy::default()
+        };
+        let definitions = |text: &str| {
+            let found = find(path, text, Reason::Named, &NoFiles).definitions.into_iter();
+            found.map(|found| Subject::of(found, false)).collect::<Vec<_>>()
+        };
+        let after = mend(text, &policy, definitions).map_or(text.to_owned(), |mended| mended.after);
+        let changed = after.lines().zip(text.lines()).filter(|(new, old)| new != old);
+        let n_out_of_reach = definitions(&after)
+            .into_iter()
+            .map(|subject| subject.check().n_out_of_reach);
+        (
+            changed.map(|(new, _)| new.trim().to_owned()).collect(),
+            n_out_of_reach.sum(),
+        )
+    }
 
     fn fix(edits: &[(u32, u32, &str)]) -> Fix {
         let edits = edits.iter().map(|(start, end, text)| {
@@ -138,6 +174,92 @@ mod tests {
             let fixes: Vec<(&'static str, &Fix)> = ["a", "b"].into_iter().zip(*fixes).collect();
             let (changed, applied) = apply(text, &fixes);
             assert_eq!((changed.as_str(), applied.as_slice()), (*expected, *expected_rules));
+        }
+    }
+
+    #[test]
+    fn a_definition_inside_a_template_is_mended_where_its_letters_stand() {
+        const YAML: &str = "Resources:
+  M:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Definition:
+        StartAt: M
+        States:
+          M:
+            Type: Map
+            Iterator:
+              StartAt: A
+              States:
+                A:
+                  Type: Task
+                  Resource: !Sub arn:${AWS::Partition}:states:::SQS:sendMessage
+                  Parameters: {QueueUrl: q, 'MessageBody': m}
+                  Retry: [{ErrorEquals: [\"States.Timedout\"]}]
+                  End: true
+            End: true
+";
+        const ESCAPED: &str = r#"{"Resources": {"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"DefinitionString":
+"{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Task\",\"Resource\":\"arn:aws:states:::sqs:sendMessage\",\"Parameters\":{\"QueueUrl\":\"q\",\"MessageBody\":\"m\"},\"Retry\":[{\"ErrorEquals\":[\"States.Timedout\"]}],\"End\":true}}}"
+}}}}"#;
+        const SUB: &str = "Resources:
+  M:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      DefinitionString: !Sub |
+        {\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Task\", \"Resource\": \"${Queue.Arn}\", \"Retry\": [
+          {\"ErrorEquals\": [\"States.Timedout\"]},
+          {\"ErrorEquals\": [\"States.Time\\u004fut\"]}
+        ], \"End\": true}}}
+";
+        const SERVERLESS: &str = "service: s
+stepFunctions:
+  stateMachines:
+    m:
+      definition:
+        StartAt: M
+        States:
+          M: {Type: Map, Iterator: {StartAt: A, States: {A: {Type: Pass, End: true}}}, End: true}
+";
+        for (path, text, expected, n_out_of_reach) in [
+            (
+                "template.yaml",
+                YAML,
+                &["ItemProcessor:", "Retry: [{ErrorEquals: [\"States.Timeout\"]}]"][..],
+                0,
+            ),
+            (
+                "template.json",
+                ESCAPED,
+                &[
+                    r#""{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Task\",\"Resource\":\"arn:aws:states:::sqs:sendMessage\",\"Parameters\":{\"QueueUrl\":\"q\",\"MessageBody\":\"m\"},\"Retry\":[{\"ErrorEquals\":[\"States.Timeout\"]}],\"End\":true}}}""#,
+                ],
+                0,
+            ),
+            // What is written with escapes stays as it is.
+            ("template.yaml", SUB, &["{\"ErrorEquals\": [\"States.Timeout\"]},"], 0),
+            (
+                "serverless.yml",
+                SERVERLESS,
+                &["M: {Type: Map, ItemProcessor: {StartAt: A, States: {A: {Type: Pass, End: true}}}, End: true}"],
+                0,
+            ),
+            // To take the comment away needs more than letters.
+            (
+                "serverless.yml",
+                &SERVERLESS.replace("Type: Map,", "Type: Map, Comment: 'lint-ignore: time/no-timeout',"),
+                &[
+                    "M: {Type: Map, Comment: 'lint-ignore: time/no-timeout', ItemProcessor: {StartAt: A, States: {A: {Type: Pass, \
+                     End: true}}}, End: true}",
+                ],
+                1,
+            ),
+        ] {
+            assert_eq!(
+                mended(path, text),
+                (expected.iter().map(|line| (*line).to_owned()).collect(), n_out_of_reach),
+                "{text}"
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ mod totals;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cli::configuration;
 use crate::cli::discover::Candidate;
@@ -33,6 +34,8 @@ use crate::cli::validate::teller::Done;
 use crate::cli::validate::teller::Teller;
 use crate::lint::level::Level;
 use crate::lint::level::Levels;
+use crate::template::find::Found;
+use crate::template::find::Search;
 use crate::worker::configuration::Configuration;
 
 /// Check definitions: what AWS would refuse, and what will go wrong at run time
@@ -120,7 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let mut later = std::mem::take(&mut discovery.later);
     let work = |candidate: &Candidate| match discovery.look(candidate) {
         Ok(Looked::Later) => Err(candidate.clone()),
-        looked => Ok(arguments.check(&candidate.path, looked, &policy)),
+        looked => Ok(arguments.check(&discovery, candidate, looked, &policy)),
     };
     ordered::each(&first, n_threads, work, |looked| match looked {
         Ok(done) => teller.take(done),
@@ -129,7 +132,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             Ok(())
         }
     })?;
-    let work = |candidate: &Candidate| arguments.check(&candidate.path, discovery.look_later(candidate), &policy);
+    let work = |candidate: &Candidate| {
+        let looked = discovery.look_later(candidate);
+        arguments.check(&discovery, candidate, looked, &policy)
+    };
     ordered::each(&later, n_threads, work, |done| teller.take(done))?;
     teller.finish()
 }
@@ -169,14 +175,21 @@ impl Arguments {
     }
 
     /// Checks what is in a file, and mends it if that is asked for.
-    fn check(&self, path: &Path, looked: Result<Looked, CliError>, policy: &Policy) -> Done {
+    fn check(
+        &self,
+        discovery: &Discovery,
+        candidate: &Candidate,
+        looked: Result<Looked, CliError>,
+        policy: &Policy,
+    ) -> Done {
+        let path = &candidate.path;
         let mut done = Done {
             path: told(path),
             judged: Vec::new(),
             mended: None,
             failed: None,
         };
-        let search = match looked {
+        let mut search = match looked {
             Ok(Looked::Found(search)) => search,
             Ok(Looked::Later | Looked::Nothing) => return done,
             Err(error) => {
@@ -184,33 +197,31 @@ impl Arguments {
                 return done;
             }
         };
-        done.judged
-            .extend(check::notices(search.notices).map(|checked| policy.judge(checked)));
-        for found in search.definitions {
-            // A file that a template names is mended where it is named itself.
-            let is_own = path.is_file() && told(Path::new(&found.origin.path)) == done.path;
-            let subject = Subject::of(found, self.machine_type == MachineType::Express);
-            let mended = match self.fix && is_own && subject.outer.is_none() {
-                true => fix::mend(&subject, policy),
-                false => None,
-            };
-            let Some(mended) = mended else {
-                done.judged.push(policy.judge(subject.check()));
-                continue;
-            };
-            let text = match self.dry_run {
-                true => subject.text,
-                false => {
-                    if let Err(error) = Replacement::write(path, &mended.after) {
-                        done.failed = Some(error);
-                        return done;
-                    }
-                    mended.after.as_str().into()
+        let express = self.machine_type == MachineType::Express;
+        // A file that a template names is mended where it is named itself.
+        let is_own = |found: &Found| path.is_file() && told(Path::new(&found.origin.path)) == done.path;
+        let own = |search: Search| -> Vec<Subject> {
+            let own = search.definitions.into_iter().filter(is_own);
+            own.map(|found| Subject::of(found, express)).collect()
+        };
+        let text = search.definitions.iter().find(|found| is_own(found));
+        let text = text.filter(|_| self.fix).map(|found| Arc::clone(&found.origin.text));
+        let mended = text.and_then(|text| fix::mend(&text, policy, |text| own(discovery.search_text(candidate, text))));
+        if let Some(mended) = mended {
+            if !self.dry_run {
+                if let Err(error) = Replacement::write(path, &mended.after) {
+                    done.failed = Some(error);
+                    return done;
                 }
-            };
-            done.judged.push(policy.judge(Subject { text, ..subject }.check()));
+                search = discovery.search_text(candidate, &mended.after);
+            }
             done.mended = Some(mended);
         }
+        done.judged
+            .extend(check::notices(search.notices).map(|checked| policy.judge(checked)));
+        let subjects = search.definitions.into_iter().map(|found| Subject::of(found, express));
+        done.judged
+            .extend(subjects.map(|subject| policy.judge(subject.check())));
         done
     }
 }

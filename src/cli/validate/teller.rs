@@ -214,7 +214,8 @@ impl<'a> Teller<'a> {
         if self.totals.n_out_of_reach > 0 && self.arguments.fix {
             let n = self.totals.n_out_of_reach;
             text += &format!(
-                "note: {n} could be mended, but stand inside another file: --fix changes files that are definitions\n"
+                "note: {} cannot be mended here: the text is put together from pieces, or written with escapes\n",
+                counted(n, "finding")
             );
         }
         if self.n_mended > 0 {
