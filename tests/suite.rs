@@ -107,6 +107,100 @@ fn failures_say_what_is_not_as_expected() {
 }
 
 #[test]
+fn what_a_distributed_map_reads_and_writes_is_mocked() {
+    let scratch = Scratch::new("suite-distributed");
+    let bucket = |action: &str, arguments: Value, config: &str, settings: Value| {
+        json!({
+        "Resource": format!("arn:aws:states:::s3:{action}"), "Parameters": arguments, config: settings })
+    };
+    scratch.machine(json!({
+        "M": { "Type": "Map", "Next": "R",
+            "ItemReader": bucket("getObject", json!({ "Bucket": "in", "Key.$": "$.key" }), "ReaderConfig",
+                json!({ "InputType": "JSON", "MaxItems": 2 })),
+            "ResultWriter": bucket("putObject", json!({ "Bucket": "out", "Prefix": "results" }), "WriterConfig",
+                json!({ "OutputType": "JSON", "Transformation": "NONE" })),
+            "ItemProcessor": { "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+                "StartAt": "I", "States": { "I": { "Type": "Task", "End": true,
+                    "Resource": "arn:aws:lambda:us-east-1:123456789012:function:F" } } },
+            "Catch": [{ "ErrorEquals": ["States.ItemReaderFailed"], "Next": "R" }] },
+        "R": { "Type": "Pass", "End": true }
+    }));
+    scratch.write(
+        "m.test.yaml",
+        r#"
+mocks: { I: { result: "{% $states.input %}" } }
+tests:
+  - name: the first items that are read
+    input: { key: orders.json }
+    mocks: { M.ItemReader: { result: [{ n: 1 }, { n: 2 }, { n: 3 }], after: 60 } }
+    expect:
+      visited: [M, I, I, R]
+      elapsed_seconds: 60
+      holds:
+        - "{% $states.input.output.ResultWriterDetails.Bucket = 'out' %}"
+        - "{% $contains($states.input.output.ResultWriterDetails.Key, /^results\\/[-0-9a-f]{36}\\/manifest.json$/) %}"
+  - name: the mock sees the request
+    input: { key: orders.json }
+    mocks:
+      "arn:aws:states:::s3:getObject":
+        result: "{% $states.input.Arguments.Key = 'orders.json' ? { 'a': 1 } : [] %}"
+    expect: { visited: [M, I, R] }
+  - name: there is no object
+    input: { key: gone }
+    mocks: { M.ItemReader: { error: States.ItemReaderFailed, cause: none } }
+    expect: { output: { Error: States.ItemReaderFailed, Cause: none } }
+  - name: the results cannot be written
+    input: { key: k }
+    mocks: { M.ItemReader: { result: [] }, M.ResultWriter: { error: States.ResultWriterFailed } }
+    expect: { error: States.ResultWriterFailed }
+  - name: it never comes
+    input: { key: k }
+    mocks: { M.ItemReader: { never: true } }
+    expect: { status: TIMED_OUT }
+"#,
+    );
+    let output = scratch.run(&["test", "."]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    for (mocks, told) in [
+        (
+            "{}",
+            "The ItemReader of the state 'M' has no mock named 'M.ItemReader', and neither has its resource",
+        ),
+        (
+            "{ M.ItemReader: { result: 1 } }",
+            "must be the items that are read: a list, or an object",
+        ),
+        (
+            "{ M.ItemReader: { result: [], heartbeats: 1 } }",
+            "The ItemReader of the state 'M' has no heartbeats",
+        ),
+        (
+            "{ M.ItemReader: [{ result: [], when: '{% false %}' }] }",
+            "has no answer left for call 1 by the ItemReader of",
+        ),
+        (
+            "{ M: { result: [] } }",
+            "which is no Task; what it reads is named `M.ItemReader`",
+        ),
+        ("{ I.ItemReader: { result: [] } }", "the state `I` has no ItemReader"),
+        (
+            "{ X.ItemReader: { result: [] } }",
+            "which is neither a state nor a resource",
+        ),
+    ] {
+        scratch.write(
+            "m.test.yaml",
+            &format!(
+                "tests: [{{ name: a, input: {{ key: k }}, mocks: {mocks}, expect: {{ error: States.Runtime }} }}]"
+            ),
+        );
+        let output = scratch.run(&["test", "."]);
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
+        assert!(!output.status.success() && text.contains(told), "{mocks}: {text}");
+    }
+}
+
+#[test]
 fn a_history_is_kept_and_compared() {
     let scratch = Scratch::new("suite-history");
     scratch.machine(json!({ "P": { "Type": "Pass", "End": true } }));

@@ -24,6 +24,7 @@ use crate::model::history_event::HistoryEventKind;
 use crate::model::id::ChildId;
 use crate::model::id::EventId;
 use crate::model::id::MapRunId;
+use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::map_run_record::MapRunRecord;
 use crate::model::payload::Payload;
@@ -260,6 +261,12 @@ impl Execution {
     pub fn wanted_result(&self, child: ChildId) -> Option<WantedResult> {
         let frame = self.core.children.get(&child)?;
         self.core.map_run(*frame).map(MapRun::wanted_result)
+    }
+
+    /// Returns the Map state of a Map Run that is under way.
+    pub fn map_run_state(&self, map_run: MapRunId) -> Option<StateId> {
+        let frame = self.core.map_runs.get(&map_run)?;
+        Some(self.core.frame(*frame).state)
     }
 
     /// Tells whether a task waits for its answer.

@@ -11,6 +11,7 @@ use crate::kernel::event::Event;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::FinishedChild;
 use crate::kernel::event::Outbox;
+use crate::kernel::event::ReadItem;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::kernel::event::Status;
@@ -20,16 +21,33 @@ use crate::model::entropy::Entropy;
 use crate::model::history_event::HistoryEvent;
 use crate::model::id::BlockId;
 use crate::model::id::ChildId;
+use crate::model::id::MapRunId;
 use crate::model::id::StateId;
 use crate::model::id::TaskId;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
+use crate::sim::exchange::Exchange;
+use crate::sim::exchange::Exchanged;
+
+mod exchange;
 
 /// Answers tasks. The driver gives every answer at `now + delay_millis`.
 pub trait Tasks {
     /// Returns the reports of one attempt, in order: typically `TaskStarted`, (`TaskSubmitted`,) then an end.
     fn answer(&mut self, task: &StartTask) -> Vec<Report>;
+
+    /// Reads all items of a Distributed Map. Without more there is no bucket.
+    fn read(&mut self, exchange: &Exchange) -> Exchanged<Vec<ReadItem>> {
+        let cause = "There are no buckets here. Pass the items in the state's input instead.";
+        Exchanged::now(Err(exchange.field.error(cause)))
+    }
+
+    /// Writes the results of a Distributed Map; gives the state's result. Without more there is no bucket.
+    fn write(&mut self, exchange: &Exchange) -> Exchanged<Payload> {
+        let cause = "There are no buckets here. Drop the ResultWriter's Resource to get the results as output.";
+        Exchanged::now(Err(exchange.field.error(cause)))
+    }
 }
 
 /// One report of a task.
@@ -195,6 +213,8 @@ struct Driver<'a> {
     pauses: VecDeque<u64>,
     /// Child executions that did not succeed, by ARN, while a redrive may come.
     unsuccessful: BTreeMap<Arc<str>, RunId>,
+    /// Items that were read and are still to be given.
+    unread: BTreeMap<(RunId, MapRunId), VecDeque<ReadItem>>,
 }
 
 impl<'a> Driver<'a> {
@@ -219,6 +239,7 @@ impl<'a> Driver<'a> {
             runs: BTreeMap::new(),
             pauses: VecDeque::new(),
             unsuccessful: BTreeMap::new(),
+            unread: BTreeMap::new(),
         }
     }
 
@@ -391,20 +412,7 @@ impl<'a> Driver<'a> {
                     self.stop(stopped, events);
                 }
             }
-            Command::ReadItems { map_run, .. } => {
-                let error = StatesError::new(
-                    "States.ItemReaderFailed",
-                    "There are no buckets here. Pass the items in the state's input instead.",
-                );
-                events.push_back((id, EventKind::ItemsFailed { map_run, error }));
-            }
-            Command::WriteResults { map_run, .. } => {
-                let error = StatesError::new(
-                    "States.ResultWriterFailed",
-                    "There are no buckets here. Drop the ResultWriter's Resource to get the results as output.",
-                );
-                events.push_back((id, EventKind::ResultsFailed { map_run, error }));
-            }
+            Command::ReadItems { .. } | Command::WriteResults { .. } => self.exchange(id, command, events),
             Command::MapRunChanged(_) => {}
         }
     }

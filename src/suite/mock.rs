@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::asl::load::Tree;
 use crate::kernel::event::EventKind;
+use crate::kernel::event::ReadItem;
 use crate::kernel::event::StartTask;
 use crate::model::entropy::Entropy;
 use crate::model::glob;
@@ -23,6 +24,8 @@ use crate::query::jsonata::expression::FieldScope;
 use crate::query::template::Template;
 use crate::sim::driver::Report;
 use crate::sim::driver::Tasks;
+use crate::sim::exchange::Exchange;
+use crate::sim::exchange::Exchanged;
 use crate::sim::mock_config::begin;
 use crate::suite::reader::Members;
 use crate::suite::reader::Problem;
@@ -201,6 +204,17 @@ impl Mocks {
     }
 }
 
+/// Who asks for an answer, and for what.
+struct Call<'c> {
+    /// What its mock is named.
+    name: &'c str,
+    resource: &'c str,
+    /// For messages: the beginning of a sentence.
+    who: String,
+    item: Option<u64>,
+    input: &'c Payload,
+}
+
 /// A case's mocks at work.
 #[derive(Debug)]
 pub struct Answering<'a> {
@@ -228,26 +242,40 @@ impl<'a> Answering<'a> {
 
     /// Finds the answer to a task.
     fn find(&mut self, task: &StartTask) -> Result<&'a Answer, String> {
-        let is_for = |(name, _): &(String, Mock)| **name == *task.state_name || glob::matches(name, &task.resource_arn);
+        self.find_for(&Call {
+            name: &task.state_name,
+            resource: &task.resource_arn,
+            who: format!("The state '{}'", task.state_name),
+            item: task.item,
+            input: &task.input,
+        })
+    }
+
+    fn find_for(&mut self, call: &Call<'_>) -> Result<&'a Answer, String> {
+        let is_for = |(name, _): &(String, Mock)| name == call.name || glob::matches(name, call.resource);
         let Some(at) = self.mocks.list.iter().position(is_for) else {
+            let named = match call.who.ends_with(&format!("'{}'", call.name)) {
+                true => String::new(),
+                false => format!(" named '{}'", call.name),
+            };
             return Err(format!(
-                "The state '{}' has no mock, and neither has its resource '{}'.",
-                task.state_name, task.resource_arn
+                "{} has no mock{named}, and neither has its resource '{}'.",
+                call.who, call.resource
             ));
         };
         let (name, mock) = &self.mocks.list[at];
-        self.came.extend(task.item.map(|item| (at, item)));
-        let is_for_item = |answer: &Answer| answer.item.is_none_or(|item| Some(item) == task.item);
+        self.came.extend(call.item.map(|item| (at, item)));
+        let is_for_item = |answer: &Answer| answer.item.is_none_or(|item| Some(item) == call.item);
         for answer in mock.answers.iter().filter(|answer| is_for_item(answer)) {
             if let Some(when) = &answer.when
-                && self.holds(when, &task.input)?
+                && self.holds(when, call.input)?
             {
                 return Ok(answer);
             }
         }
         // An item that has answers of its own takes no others.
         let in_turn = || mock.answers.iter().filter(|answer| answer.when.is_none());
-        let own = task
+        let own = call
             .item
             .filter(|item| in_turn().any(|answer| answer.item == Some(*item)));
         let mut in_turn = in_turn().filter(|answer| answer.item == own);
@@ -261,10 +289,8 @@ impl<'a> Answering<'a> {
         *n_calls += 1;
         answer.ok_or_else(|| {
             let of_item = own.map(|item| format!(" of item {item}")).unwrap_or_default();
-            format!(
-                "The mock '{name}' has no answer left for call {n_calls}{of_item} by the state '{}'.",
-                task.state_name
-            )
+            let who = call.who.replacen("The", "the", 1);
+            format!("The mock '{name}' has no answer left for call {n_calls}{of_item} by {who}.")
         })
     }
 
@@ -329,6 +355,12 @@ impl<'a> Answering<'a> {
         })
     }
 
+    /// Notes a hole in the mocks. No Catch takes its error: it cannot pass for a tested path.
+    fn hole(&mut self, failure: String) -> StatesError {
+        self.failures.push(failure.clone());
+        StatesError::new("States.Runtime", failure)
+    }
+
     fn reports(&mut self, task: &StartTask) -> Result<Vec<Report>, String> {
         let answer = self.find(task)?;
         let id = task.task;
@@ -365,21 +397,82 @@ impl<'a> Answering<'a> {
     }
 }
 
+/// What a mock gives a Distributed Map, and when.
+fn exchanged(
+    answering: &mut Answering<'_>,
+    exchange: &Exchange,
+    unmocked: impl FnOnce() -> Option<Payload>,
+) -> Exchanged<Payload> {
+    let name = format!("{}.{}", exchange.state_name, exchange.field.name());
+    let request = exchange.request.value();
+    let call = Call {
+        name: &name,
+        resource: request["Resource"].as_str().unwrap_or_default(),
+        who: format!("The {} of the state '{}'", exchange.field.name(), exchange.state_name),
+        item: None,
+        input: &exchange.request,
+    };
+    let has_mock = answering
+        .mocks
+        .names()
+        .any(|mock| mock == call.name || glob::matches(mock, call.resource));
+    if !has_mock && let Some(result) = unmocked() {
+        return Exchanged::now(Ok(result));
+    }
+    let answer = match answering.find_for(&call) {
+        Ok(answer) if answer.n_heartbeats == 0 => answer,
+        Ok(_) => return Exchanged::now(Err(answering.hole(format!("{} has no heartbeats.", call.who)))),
+        Err(failure) => return Exchanged::now(Err(answering.hole(failure))),
+    };
+    let end = match &answer.end {
+        End::Nothing => None,
+        End::Error(error) => Some(Err(error.clone())),
+        End::Result(template) => {
+            let result = answering.with_env(&exchange.request, |env| template.evaluate(env, "result"));
+            Some(match result {
+                Ok(result) => Ok(Payload::new(result)),
+                Err(failure) => Err(answering.hole(failure)),
+            })
+        }
+    };
+    Exchanged {
+        delay_millis: answer.after_millis,
+        end,
+    }
+}
+
 impl Tasks for Answering<'_> {
     fn answer(&mut self, task: &StartTask) -> Vec<Report> {
         match self.reports(task) {
             Ok(reports) => reports,
-            Err(failure) => {
-                self.failures.push(failure.clone());
-                // No Catch takes it: a hole in the mocks cannot pass for a tested path.
-                vec![Report {
-                    delay_millis: 0,
-                    kind: EventKind::TaskFailed {
-                        task: task.task,
-                        error: StatesError::new("States.Runtime", failure),
-                    },
-                }]
-            }
+            Err(failure) => vec![Report {
+                delay_millis: 0,
+                kind: EventKind::TaskFailed {
+                    task: task.task,
+                    error: self.hole(failure),
+                },
+            }],
         }
+    }
+
+    fn read(&mut self, exchange: &Exchange) -> Exchanged<Vec<ReadItem>> {
+        let read = exchanged(self, exchange, || None);
+        Exchanged {
+            delay_millis: read.delay_millis,
+            end: read.end.map(|end| {
+                end.and_then(|items| {
+                    exchange.items(&items).ok_or_else(|| {
+                        let name = &exchange.state_name;
+                        self.hole(format!(
+                            "The `result` of the mock '{name}.ItemReader' must be the items that are read: a list, or an object whose pairs they are."
+                        ))
+                    })
+                })
+            }),
+        }
+    }
+
+    fn write(&mut self, exchange: &Exchange) -> Exchanged<Payload> {
+        exchanged(self, exchange, || Some(exchange.written()))
     }
 }

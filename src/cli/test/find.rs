@@ -14,6 +14,7 @@ use crate::cli::error::CliError;
 use crate::cli::source;
 use crate::cli::source::Source;
 use crate::cli::test::reads::Reads;
+use crate::sim::exchange::Field;
 use crate::sim::mock_config::MockConfig;
 use crate::sim::mock_config::MockConfigError;
 use crate::sim::mock_config::MockTasks;
@@ -220,16 +221,40 @@ fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(
     if name.contains([':', '*']) {
         return Ok(());
     }
-    let state = definition.states.iter().find(|state| &*state.name == name);
+    let find = |name: &str| definition.states.iter().find(|state| &*state.name == name);
     let is_answered = |kind: &StateKind| match kind {
         StateKind::Task(_) => true,
         StateKind::Map(_) | StateKind::Parallel(_) => is_single,
         _ => false,
     };
-    match state.map(|state| is_answered(&state.kind)) {
-        Some(true) => Ok(()),
-        Some(false) => Err(format!("the state `{name}` is mocked, which is no Task")),
-        None => Err(format!("`{name}` is mocked, which is neither a state nor a resource")),
+    match find(name).map(|state| &state.kind) {
+        Some(kind) if is_answered(kind) => return Ok(()),
+        Some(StateKind::Map(map)) if map.item_reader.is_some() => {
+            return Err(format!(
+                "the state `{name}` is mocked, which is no Task; what it reads is named `{name}.ItemReader`"
+            ));
+        }
+        Some(_) => return Err(format!("the state `{name}` is mocked, which is no Task")),
+        None => {}
+    }
+    let field = [Field::ItemReader, Field::ResultWriter]
+        .into_iter()
+        .find_map(|field| Some((field, name.strip_suffix(field.name())?.strip_suffix('.')?)));
+    let Some((field, map)) = field.and_then(|(field, name)| Some((field, find(name)?))) else {
+        return Err(format!("`{name}` is mocked, which is neither a state nor a resource"));
+    };
+    let has_field = match &map.kind {
+        StateKind::Map(map) if field == Field::ItemReader => map.item_reader.is_some(),
+        StateKind::Map(map) => map.result_writer.as_ref().is_some_and(|writer| writer.export.is_some()),
+        _ => false,
+    };
+    match has_field {
+        true => Ok(()),
+        false => Err(format!(
+            "`{name}` is mocked, but the state `{}` has no {} with a `Resource`",
+            map.name,
+            field.name()
+        )),
     }
 }
 
