@@ -138,8 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         !is_cut
     });
     let elapsed = begun.elapsed();
-    let mut notes = report.notes.clone();
-    notes.extend(stand_ins.iter().map(stands));
+    let mut notes: Vec<String> = stand_ins.iter().map(stands).collect();
     if is_cut {
         notes.push("the time was over before all runs were made".to_owned());
     }

@@ -17,6 +17,8 @@ use crate::asl::definition::StateKind;
 use crate::asl::definition::TextField;
 use crate::asl::definition::Transition;
 use crate::asl::definition::Wait;
+use crate::explore::caller::Caller;
+use crate::explore::caller::of_state;
 use crate::explore::condition;
 use crate::explore::expression;
 use crate::explore::expression::Needs;
@@ -50,10 +52,10 @@ pub(super) struct Demand {
     pub(super) input: Shape,
     /// What any state of the machine itself reads from its input, wherever that comes from.
     pub(super) reads: Shape,
-    /// The results of tasks.
-    pub(super) results: BTreeMap<StateId, Shape>,
-    /// The error outputs of tasks.
-    pub(super) errors: BTreeMap<StateId, Shape>,
+    /// The results of tasks, and what readers read.
+    pub(super) results: BTreeMap<Caller, Shape>,
+    /// The error outputs of tasks, readers and writers.
+    pub(super) errors: BTreeMap<Caller, Shape>,
 }
 
 /// Reads what a definition needs.
@@ -247,7 +249,7 @@ impl Reader<'_> {
                     self.text(map_block, bases, field);
                 }
             }
-            StateKind::Map(map) => self.map(map, &result, bases),
+            StateKind::Map(map) => self.map(id, map, &result, bases),
             StateKind::Parallel(blocks) => {
                 for block in blocks {
                     self.ends[block.index()].merge(&result.elements());
@@ -258,7 +260,7 @@ impl Reader<'_> {
             StateKind::Pass(Some(_)) => {}
             StateKind::Pass(None) | StateKind::Succeed => effective.merge(&result),
             StateKind::Task(task) => {
-                self.found.results.entry(id).or_default().merge(&result);
+                self.found.results.entry(Caller::task(id)).or_default().merge(&result);
                 for field in [&task.timeout_seconds, &task.heartbeat_seconds].into_iter().flatten() {
                     self.number(map_block, bases, field);
                 }
@@ -281,8 +283,16 @@ impl Reader<'_> {
         effective
     }
 
-    fn map(&mut self, map: &Map, result: &Shape, bases: &mut Bases) {
-        self.ends[map.block.index()].merge(&result.elements());
+    fn map(&mut self, id: StateId, map: &Map, result: &Shape, bases: &mut Bases) {
+        // What is written into a bucket, nobody behind the state reads.
+        match map.result_writer.as_ref().and_then(|writer| writer.export.as_ref()) {
+            Some(export) => {
+                if let Some(template) = &export.parameters {
+                    self.template(Some(map.block), bases, template, &Shape::default());
+                }
+            }
+            None => self.ends[map.block.index()].merge(&result.elements()),
+        }
         let here = Some(map.block);
         let start = self.definition.block(map.block).start_at;
         let mut item = self.inputs[start.index()].clone();
@@ -317,6 +327,10 @@ impl Reader<'_> {
             if let Some(template) = &reader.parameters {
                 self.template(here, bases, template, &Shape::default());
             }
+            if let Some(field) = &reader.max_items {
+                self.number(here, bases, field);
+            }
+            self.found.results.entry(Caller::reader(id)).or_default().merge(&items);
             return;
         }
         match &map.items {
@@ -360,11 +374,10 @@ impl Reader<'_> {
         // What a block's error output is to be, the tasks in it give.
         let mut within = vec![id];
         while let Some(id) = within.pop() {
+            for caller in of_state(self.definition, id) {
+                self.found.errors.entry(caller).or_default().merge(&error);
+            }
             let blocks = match &self.definition.state(id).kind {
-                StateKind::Task(_) => {
-                    self.found.errors.entry(id).or_default().merge(&error);
-                    continue;
-                }
                 StateKind::Map(map) => vec![map.block],
                 StateKind::Parallel(blocks) => blocks.clone(),
                 _ => continue,

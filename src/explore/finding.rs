@@ -1,5 +1,6 @@
 //! What a run shows.
 
+use crate::explore::caller::Caller;
 use crate::explore::effect::Effects;
 use crate::explore::run::OWN_ERRORS;
 use crate::explore::run::Subject;
@@ -102,7 +103,7 @@ pub(super) struct Key {
 pub(super) fn observe(subject: &Subject<'_>, effects: &Effects, trace: &Trace) -> Vec<Key> {
     let mut keys = Vec::new();
     for fault in &trace.faults {
-        if is_limit(&fault.cause) || is_of_the_test(&fault.error) {
+        if is_limit(&fault.cause) {
             continue;
         }
         let kind = match fault.error.as_str() {
@@ -121,7 +122,7 @@ pub(super) fn observe(subject: &Subject<'_>, effects: &Effects, trace: &Trace) -
     };
     let name = error.name.as_deref().unwrap_or_default();
     let cause = error.cause.as_deref().unwrap_or_default();
-    if is_limit(cause) || is_of_the_test(name) {
+    if is_limit(cause) {
         return keys;
     }
     let is_own = OWN_ERRORS.contains(&name);
@@ -129,8 +130,15 @@ pub(super) fn observe(subject: &Subject<'_>, effects: &Effects, trace: &Trace) -
         .visits
         .last()
         .is_some_and(|visit| is_fail(subject.state(visit.state)));
-    let failed = trace.failed_last.iter().rev().find(|(_, error)| error == name);
-    let failed = failed.map(|(state, _)| *state).filter(|_| !is_own && !ends_in_fail);
+    // What ends too many items of a Distributed Map goes by another name outside.
+    let is_of_items = name == "States.ExceedToleratedFailureThreshold" && trace.faults.is_empty();
+    let mut failed_last = trace.failed_last.iter().rev();
+    let failed = failed_last.find(|(_, error)| is_of_items || error == name);
+    let failed = failed.filter(|_| !is_own && !ends_in_fail);
+    let (failed, name) = match failed {
+        Some((state, name)) => (Some(*state), name.as_str()),
+        None => (None, name),
+    };
     if let Some(state) = failed {
         let of = subject.state(state);
         let undoes = effects.undoing.contains(&state);
@@ -143,8 +151,8 @@ pub(super) fn observe(subject: &Subject<'_>, effects: &Effects, trace: &Trace) -
     }
     let undoing = |state: &StateId| effects.undoing.contains(state);
     let was_undone = trace.visits.iter().any(|visit| undoing(&visit.state));
-    let has_changed = |(state, answers): (&StateId, &Vec<Answer>)| {
-        effects.changing.contains(state) && answers.iter().any(|answer| matches!(answer, Answer::Result(_)))
+    let has_changed = |(caller, answers): (&Caller, &Vec<Answer>)| {
+        effects.changing.contains(&caller.state) && answers.iter().any(|answer| matches!(answer, Answer::Result(_)))
     };
     // What fails for want of data would have to be mended first.
     if !effects.undoing.is_empty() && trace.faults.is_empty() && !was_undone && trace.given.iter().any(has_changed) {
@@ -168,11 +176,6 @@ fn key(kind: Kind, state: StateId, error: &str) -> Key {
 /// Tells whether an execution was ended for the length of its history.
 pub(super) fn is_limit(cause: &str) -> bool {
     cause.contains("maximum number of history events")
-}
-
-/// Tells whether an error is raised only because tests have no buckets.
-fn is_of_the_test(error: &str) -> bool {
-    matches!(error, "States.ItemReaderFailed" | "States.ResultWriterFailed")
 }
 
 /// Returns the part of a cause that does not depend on the data: what went wrong, without where it was entered and

@@ -3,9 +3,9 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::explore::caller::Caller;
 use crate::explore::scenario::Answer;
 use crate::explore::scenario::Scenario;
-use crate::model::id::StateId;
 
 /// Runs that one scenario is worth, at most.
 pub(super) const RUNS_MAX: usize = 400;
@@ -40,7 +40,7 @@ struct Small<'a> {
 /// Where a value of a scenario is.
 #[derive(Clone, Copy)]
 enum Place {
-    Answer(StateId, usize),
+    Answer(Caller, usize),
     Input,
 }
 
@@ -65,27 +65,27 @@ impl Small<'_> {
 
     fn answers(&mut self) {
         let nothing = || Answer::Result(Value::Object(Map::new()));
-        let states: Vec<StateId> = self.scenario.answers.keys().copied().collect();
-        for state in states {
+        let callers: Vec<Caller> = self.scenario.answers.keys().copied().collect();
+        for caller in callers {
             if self.attempt(|scenario| {
-                scenario.answers.insert(state, vec![nothing()]);
+                scenario.answers.insert(caller, vec![nothing()]);
             }) {
                 continue;
             }
             // One answer for all calls is shorter than a sequence.
-            for n in (0..self.count(state)).rev() {
-                if self.count(state) <= 1 {
+            for n in (0..self.count(caller)).rev() {
+                if self.count(caller) <= 1 {
                     break;
                 }
                 self.attempt(|scenario| {
-                    if let Some(answers) = scenario.answers.get_mut(&state) {
+                    if let Some(answers) = scenario.answers.get_mut(&caller) {
                         answers.remove(n);
                     }
                 });
             }
-            for n in 0..self.count(state) {
+            for n in 0..self.count(caller) {
                 self.attempt(|scenario| {
-                    if let Some(answer) = scenario.answers.get_mut(&state).and_then(|answers| answers.get_mut(n)) {
+                    if let Some(answer) = scenario.answers.get_mut(&caller).and_then(|answers| answers.get_mut(n)) {
                         *answer = nothing();
                     }
                 });
@@ -93,14 +93,14 @@ impl Small<'_> {
         }
     }
 
-    fn count(&self, state: StateId) -> usize {
-        self.scenario.answers.get(&state).map_or(0, Vec::len)
+    fn count(&self, caller: Caller) -> usize {
+        self.scenario.answers.get(&caller).map_or(0, Vec::len)
     }
 
     fn values(&mut self) {
         let mut places = vec![Place::Input];
-        for (state, answers) in &self.scenario.answers {
-            places.extend((0..answers.len()).map(|n| Place::Answer(*state, n)));
+        for (caller, answers) in &self.scenario.answers {
+            places.extend((0..answers.len()).map(|n| Place::Answer(*caller, n)));
         }
         for place in places {
             self.value(place);
@@ -149,7 +149,7 @@ impl Small<'_> {
 fn value_at(scenario: &Scenario, place: Place) -> Option<&Value> {
     match place {
         Place::Input => Some(&scenario.input),
-        Place::Answer(state, n) => match scenario.answers.get(&state)?.get(n)? {
+        Place::Answer(caller, n) => match scenario.answers.get(&caller)?.get(n)? {
             Answer::Result(value) => Some(value),
             _ => None,
         },
@@ -159,7 +159,7 @@ fn value_at(scenario: &Scenario, place: Place) -> Option<&Value> {
 fn value_at_mut(scenario: &mut Scenario, place: Place) -> Option<&mut Value> {
     match place {
         Place::Input => Some(&mut scenario.input),
-        Place::Answer(state, n) => match scenario.answers.get_mut(&state)?.get_mut(n)? {
+        Place::Answer(caller, n) => match scenario.answers.get_mut(&caller)?.get_mut(n)? {
             Answer::Result(value) => Some(value),
             _ => None,
         },

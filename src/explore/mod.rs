@@ -8,6 +8,7 @@
 //! run shows; `minimize` makes it small, `reproduce` writes it down.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod caller;
 mod condition;
 mod demand;
 mod effect;
@@ -18,6 +19,7 @@ mod mutate;
 mod need;
 pub mod report;
 mod reproduce;
+mod rows;
 mod run;
 mod scenario;
 mod search;

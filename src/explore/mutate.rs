@@ -7,6 +7,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::asl::definition::StateKind;
+use crate::explore::caller::Caller;
+use crate::explore::caller::of_state;
 use crate::explore::condition::NO_GROUP;
 use crate::explore::run::OWN_ERRORS;
 use crate::explore::run::Subject;
@@ -23,14 +25,22 @@ use crate::model::id::StateId;
 
 /// An error that no definition names.
 pub(super) const STRANGER: &str = "Explored.Error";
+/// What Retry and Catch may name, but no task fails with by itself.
+const NO_TASKS_ERRORS: &[&str] = &[
+    "States.ALL",
+    "States.ExceedToleratedFailureThreshold",
+    "States.HeartbeatTimeout",
+    "States.ItemReaderFailed",
+    "States.ResultWriterFailed",
+];
 /// Lengths of lists that are always worth trying.
 const LENGTHS: &[usize] = &[0, 1, 2, 3];
 
 /// What there is to change.
 pub(super) struct Mutator<'s> {
     subject: &'s Subject<'s>,
-    /// The errors worth trying at each task.
-    pub(super) errors: BTreeMap<StateId, Vec<String>>,
+    /// The errors worth trying at each task, reader and writer.
+    pub(super) errors: BTreeMap<Caller, Vec<String>>,
     /// All groups of candidates.
     pub(super) groups: Vec<Group>,
 }
@@ -56,28 +66,28 @@ impl<'s> Mutator<'s> {
     /// holds, every list has every length.
     pub(super) fn variants(&self, scenario: &Scenario, trace: &Trace) -> Vec<Scenario> {
         let mut variants = Vec::new();
-        for state in trace.given.keys() {
-            let result = || Answer::Result(make(self.subject.demand.results.get(state)));
-            let before = scenario.answers.get(state).cloned().unwrap_or_default();
-            for name in self.errors.get(state).into_iter().flatten() {
-                let error = Answer::error(&self.subject.demand, *state, name);
+        for caller in trace.given.keys() {
+            let result = || Answer::Result(make(self.subject.demand.results.get(caller)));
+            let before = scenario.answers.get(caller).cloned().unwrap_or_default();
+            for name in self.errors.get(caller).into_iter().flatten() {
+                let error = Answer::error(&self.subject.demand, *caller, name);
                 let always = vec![error.clone()];
                 let once = vec![error.clone(), before.last().cloned().unwrap_or_else(result)];
                 let later = vec![before.first().cloned().unwrap_or_else(result), error];
-                let is_retried = !self.subject.state(*state).retriers.is_empty();
-                let is_repeated = 1 < trace.given.get(state).map_or(0, Vec::len);
+                let is_retried = !self.subject.state(caller.state).retriers.is_empty();
+                let is_repeated = 1 < trace.given.get(caller).map_or(0, Vec::len);
                 let wanted = [(always, true), (once, is_retried), (later, is_repeated)];
                 for (answers, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
-                    variants.push(with_answers(scenario, *state, answers));
+                    variants.push(with_answers(scenario, *caller, answers));
                 }
             }
-            if let StateKind::Task(task) = &self.subject.state(*state).kind
+            if let StateKind::Task(task) = &self.subject.state(caller.state).kind
                 && (task.timeout_seconds.is_some() || task.heartbeat_seconds.is_some())
             {
-                variants.push(with_answers(scenario, *state, vec![Answer::Never]));
+                variants.push(with_answers(scenario, *caller, vec![Answer::Never]));
             }
             // Loops that wait for another answer.
-            let Some(shape) = self.subject.demand.results.get(state) else {
+            let Some(shape) = self.subject.demand.results.get(caller) else {
                 continue;
             };
             let mut groups = BTreeSet::new();
@@ -89,8 +99,8 @@ impl<'s> Mutator<'s> {
                 if answer != before {
                     let first = Answer::Result(before);
                     let other = Answer::Result(answer);
-                    variants.push(with_answers(scenario, *state, vec![other.clone(), first.clone()]));
-                    variants.push(with_answers(scenario, *state, vec![first, other]));
+                    variants.push(with_answers(scenario, *caller, vec![other.clone(), first.clone()]));
+                    variants.push(with_answers(scenario, *caller, vec![first, other]));
                 }
             }
         }
@@ -118,8 +128,8 @@ impl<'s> Mutator<'s> {
     /// Changes the input and all results.
     fn change_data(&self, scenario: &mut Scenario, choose: &mut dyn FnMut(&Shape) -> Option<Choice>) {
         self.subject.demand.input.patch(&mut scenario.input, choose);
-        for (state, shape) in &self.subject.demand.results {
-            match scenario.answers.get_mut(state) {
+        for (caller, shape) in &self.subject.demand.results {
+            match scenario.answers.get_mut(caller) {
                 Some(answers) => {
                     for answer in answers {
                         if let Answer::Result(value) = answer {
@@ -132,7 +142,7 @@ impl<'s> Mutator<'s> {
                     let mut value = before.clone();
                     shape.patch(&mut value, choose);
                     if value != before {
-                        scenario.answers.insert(*state, vec![Answer::Result(value)]);
+                        scenario.answers.insert(*caller, vec![Answer::Result(value)]);
                     }
                 }
             }
@@ -140,7 +150,7 @@ impl<'s> Mutator<'s> {
     }
 
     /// Changes a scenario somewhere.
-    pub(super) fn mutate(&self, scenario: &Scenario, trace_states: &[StateId], entropy: &mut Entropy) -> Scenario {
+    pub(super) fn mutate(&self, scenario: &Scenario, callers: &[Caller], entropy: &mut Entropy) -> Scenario {
         let mut changed = scenario.clone();
         for _ in 0..=draw(entropy, 3) {
             match draw(entropy, 8) {
@@ -148,9 +158,9 @@ impl<'s> Mutator<'s> {
                     let group = self.groups[draw(entropy, self.groups.len())];
                     changed = self.with_group(&changed, group);
                 }
-                3..=4 if !trace_states.is_empty() => {
-                    let state = trace_states[draw(entropy, trace_states.len())];
-                    self.change_answers(&mut changed, state, entropy);
+                3..=4 if !callers.is_empty() => {
+                    let caller = callers[draw(entropy, callers.len())];
+                    self.change_answers(&mut changed, caller, entropy);
                 }
                 _ => {
                     let rarity = 1 + draw(entropy, 6);
@@ -161,15 +171,15 @@ impl<'s> Mutator<'s> {
         changed
     }
 
-    fn change_answers(&self, scenario: &mut Scenario, state: StateId, entropy: &mut Entropy) {
-        let names = self.errors.get(&state).map(Vec::as_slice).unwrap_or_default();
-        let mut answers = scenario.answers.get(&state).cloned().unwrap_or_default();
-        let result = Answer::Result(make(self.subject.demand.results.get(&state)));
+    fn change_answers(&self, scenario: &mut Scenario, caller: Caller, entropy: &mut Entropy) {
+        let names = self.errors.get(&caller).map(Vec::as_slice).unwrap_or_default();
+        let mut answers = scenario.answers.get(&caller).cloned().unwrap_or_default();
+        let result = Answer::Result(make(self.subject.demand.results.get(&caller)));
         let new = match names {
             [] => result.clone(),
             names => match draw(entropy, 3) {
                 0 => result.clone(),
-                _ => Answer::error(&self.subject.demand, state, &names[draw(entropy, names.len())]),
+                _ => Answer::error(&self.subject.demand, caller, &names[draw(entropy, names.len())]),
             },
         };
         match draw(entropy, 4) {
@@ -188,7 +198,7 @@ impl<'s> Mutator<'s> {
             }
         }
         answers.truncate(12);
-        scenario.answers.insert(state, answers);
+        scenario.answers.insert(caller, answers);
     }
 
     /// Returns what may get past an error that data cause: everything there and as it is most expected, each length of
@@ -196,10 +206,10 @@ impl<'s> Mutator<'s> {
     pub(super) fn repairs(&self, scenario: &Scenario) -> Vec<Scenario> {
         let mut plain = scenario.clone();
         plain.input = make(Some(&self.subject.demand.input));
-        for (state, answers) in &mut plain.answers {
+        for (caller, answers) in &mut plain.answers {
             for answer in answers {
                 if let Answer::Result(value) = answer {
-                    *value = make(self.subject.demand.results.get(state));
+                    *value = make(self.subject.demand.results.get(caller));
                 }
             }
         }
@@ -257,9 +267,9 @@ impl<'s> Mutator<'s> {
     }
 }
 
-fn with_answers(scenario: &Scenario, state: StateId, answers: Vec<Answer>) -> Scenario {
+fn with_answers(scenario: &Scenario, caller: Caller, answers: Vec<Answer>) -> Scenario {
     let mut variant = scenario.clone();
-    variant.answers.insert(state, answers);
+    variant.answers.insert(caller, answers);
     variant
 }
 
@@ -306,19 +316,23 @@ pub(super) fn draw(entropy: &mut Entropy, n: usize) -> usize {
 }
 
 /// Returns the errors that are worth trying at each task: those that it or what is around it names, those of all
-/// tasks, and one that nobody names.
-fn errors(subject: &Subject<'_>) -> BTreeMap<StateId, Vec<String>> {
+/// tasks, and one that nobody names. A reader and a writer have one of their own.
+fn errors(subject: &Subject<'_>) -> BTreeMap<Caller, Vec<String>> {
     let definition = &subject.machine.definition;
     let mut errors = BTreeMap::new();
     for (number, state) in definition.states.iter().enumerate() {
         let id = StateId(u32::try_from(number).unwrap_or(u32::MAX));
+        for caller in of_state(definition, id) {
+            let name = caller.field.and_then(|field| field.error("").name);
+            errors.insert(caller, name.into_iter().collect());
+        }
         if !matches!(state.kind, StateKind::Task(_)) {
             continue;
         }
         let mut names: Vec<String> = Vec::new();
         let mut add = |name: &str| {
-            // What the definition itself raises is not made up.
-            let is_reserved = OWN_ERRORS.contains(&name) || matches!(name, "States.ALL" | "States.HeartbeatTimeout");
+            // What the definition itself raises is not made up, nor what is no error of a task.
+            let is_reserved = OWN_ERRORS.contains(&name) || NO_TASKS_ERRORS.contains(&name);
             if !is_reserved && !name.is_empty() && !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
@@ -340,7 +354,7 @@ fn errors(subject: &Subject<'_>) -> BTreeMap<StateId, Vec<String>> {
                 .parent
                 .map(|parent| definition.state(parent));
         }
-        if let Some(shape) = subject.demand.errors.get(&id) {
+        if let Some(shape) = subject.demand.errors.get(&Caller::task(id)) {
             for candidate in shape.member("Error").candidates() {
                 if let Choice::Value(Value::String(name)) = &candidate.choice {
                     add(name);
@@ -350,7 +364,7 @@ fn errors(subject: &Subject<'_>) -> BTreeMap<StateId, Vec<String>> {
         ["States.TaskFailed", "States.Timeout", STRANGER]
             .into_iter()
             .for_each(&mut add);
-        errors.insert(id, names);
+        errors.insert(Caller::task(id), names);
     }
     errors
 }

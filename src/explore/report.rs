@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Transition;
+use crate::explore::caller::Caller;
 use crate::explore::demand;
 use crate::explore::finding::Key;
 pub use crate::explore::finding::Kind;
@@ -59,8 +60,6 @@ pub struct Report {
     pub coverage: Coverage,
     /// How many scenarios were run.
     pub n_runs: usize,
-    /// What could not be explored, one sentence each.
-    pub notes: Vec<String>,
 }
 
 /// Something that a team may want to change.
@@ -120,8 +119,7 @@ pub fn explore(machine: &Machine, options: &Options, go_on: &mut dyn FnMut() -> 
         let errors = uncaught.get(&key.state).map(Vec::as_slice).unwrap_or_default();
         findings.push(finding(&search, &key, scenario, errors));
     }
-    let blocked = blocked(&subject);
-    for state in not_reached(&subject, &coverage, &blocked, &faulty) {
+    for state in not_reached(&subject, &coverage, &faulty) {
         findings.push(Finding {
             kind: Kind::NotReached,
             state: subject.name(state).to_owned(),
@@ -134,21 +132,11 @@ pub fn explore(machine: &Machine, options: &Options, go_on: &mut dyn FnMut() -> 
         });
     }
     findings.sort_by_key(|finding| (finding.kind, finding.span.start));
-    let notes = blocked
-        .iter()
-        .map(|state| {
-            format!(
-                "`{}` reads or writes a bucket, which tests do not have: what is behind it was not explored",
-                subject.name(*state)
-            )
-        })
-        .collect();
     Report {
         findings,
         n_hidden,
         coverage,
         n_runs: search.n_runs,
-        notes,
     }
 }
 
@@ -164,9 +152,9 @@ fn finding(search: &Search<'_>, key: &Key, scenario: &Scenario, errors: &[String
     let mut scenario = scenario.clone();
     let first = run(subject, &scenario);
     // What tasks answer by default can be made small, too.
-    for (state, given) in &first.given {
-        if let (false, Some(answer)) = (scenario.answers.contains_key(state), given.first()) {
-            scenario.answers.insert(*state, vec![answer.clone()]);
+    for (caller, given) in &first.given {
+        if let (false, Some(answer)) = (scenario.answers.contains_key(caller), given.first()) {
+            scenario.answers.insert(*caller, vec![answer.clone()]);
         }
     }
     // A path that fails is to be seen to exist in the beginning.
@@ -257,9 +245,9 @@ fn words(search: &Search<'_>, key: &Key, errors: &[String], trace: &Trace, whole
             "the execution fails with States.DataLimitExceeded".to_owned(),
         ),
         Kind::NoRollback => {
-            let has_changed = |(state, answers): (&StateId, &Vec<Answer>)| {
+            let has_changed = |(caller, answers): (&Caller, &Vec<Answer>)| {
                 let is_done = answers.iter().any(|answer| matches!(answer, Answer::Result(_)));
-                (is_done && search.effects.changing.contains(state)).then_some(*state)
+                (is_done && search.effects.changing.contains(&caller.state)).then_some(caller.state)
             };
             let done = names(subject, trace.given.iter().filter_map(has_changed));
             let undoing = names(subject, search.effects.undoing.iter().copied());
@@ -296,22 +284,6 @@ fn shown(names: &[String]) -> String {
     text.join(", ")
 }
 
-/// Returns the Maps that fail in every test.
-fn blocked(subject: &Subject<'_>) -> Vec<StateId> {
-    let states = subject.machine.definition.states.iter().enumerate();
-    let is_blocked = |kind: &StateKind| match kind {
-        StateKind::Map(map) => {
-            let exports = map.result_writer.as_ref().is_some_and(|writer| writer.export.is_some());
-            map.item_reader.is_some() || exports
-        }
-        _ => false,
-    };
-    states
-        .filter(|(_, state)| is_blocked(&state.kind))
-        .map(|(number, _)| StateId(u32::try_from(number).unwrap_or(u32::MAX)))
-        .collect()
-}
-
 /// Tells whether a state fails over data that hold what stands for a placeholder.
 fn is_made_up(subject: &Subject<'_>, options: &Options, scenario: &Scenario, key: &Key) -> bool {
     let trace = run(subject, scenario);
@@ -334,12 +306,7 @@ const STAND_IN_MIN: usize = 8;
 
 /// Returns the states that were not reached though one that leads to them was; those aside that are behind one that
 /// fails for a reason of its own.
-fn not_reached(
-    subject: &Subject<'_>,
-    coverage: &Coverage,
-    blocked: &[StateId],
-    faulty: &BTreeSet<StateId>,
-) -> BTreeSet<StateId> {
+fn not_reached(subject: &Subject<'_>, coverage: &Coverage, faulty: &BTreeSet<StateId>) -> BTreeSet<StateId> {
     let definition = &subject.machine.definition;
     let entered = coverage
         .points
@@ -347,7 +314,7 @@ fn not_reached(
         .filter(|point| point.way.is_none() && 0 < point.count);
     let entered: BTreeSet<StateId> = entered.map(|point| point.state).collect();
     // What holds a faulty state does not get on, either.
-    let mut stuck: BTreeSet<StateId> = blocked.iter().copied().collect();
+    let mut stuck: BTreeSet<StateId> = BTreeSet::new();
     for id in faulty {
         let mut around = Some(*id);
         while let Some(id) = around {
@@ -375,7 +342,6 @@ fn not_reached(
                 open.extend(choice.rules.iter().map(|rule| rule.next).chain(choice.default));
                 continue;
             }
-            StateKind::Map(_) if blocked.contains(&id) => {}
             StateKind::Map(map) => open.push(definition.block(map.block).start_at),
             StateKind::Parallel(blocks) => open.extend(blocks.iter().map(|block| definition.block(*block).start_at)),
             _ => {}

@@ -13,6 +13,7 @@ use crate::explore::run::Subject;
 use crate::explore::run::Trace;
 use crate::explore::scenario::Answer;
 use crate::explore::scenario::Scenario;
+use crate::sim::exchange::Field;
 use crate::suite::check::check;
 use crate::suite::file;
 use crate::suite::run;
@@ -112,14 +113,19 @@ impl Reproduction {
 
 fn mocks(subject: &Subject<'_>, trace: &Trace) -> Option<Map<String, Value>> {
     let mut mocks = Map::new();
-    for (state, given) in &trace.given {
+    for (caller, given) in &trace.given {
         let first = given.first()?;
+        // A writer that writes needs no mock.
+        let is_written = given.iter().all(|answer| matches!(answer, Answer::Result(_)));
+        if caller.field == Some(Field::ResultWriter) && is_written {
+            continue;
+        }
         let mock = match given.iter().all(|answer| answer == first) {
             true => written(first),
             false if given.len() <= ANSWERS_MAX => given.iter().map(written).collect(),
             false => return None,
         };
-        mocks.insert(subject.name(*state).to_owned(), mock);
+        mocks.insert(caller.mock_name(&subject.machine.definition), mock);
     }
     Some(mocks)
 }

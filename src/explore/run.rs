@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
+use crate::explore::caller::Caller;
 use crate::explore::demand::Demand;
 use crate::explore::scenario::Answer;
 use crate::explore::scenario::Answering;
@@ -36,13 +37,11 @@ const VISITS_MAX: usize = 3_000;
 pub(super) const OWN_ERRORS: &[&str] = &[
     "States.DataLimitExceeded",
     "States.IntrinsicFailure",
-    "States.ItemReaderFailed",
     "States.NoChoiceMatched",
     "States.ParameterPathFailure",
     "States.QueryEvaluationError",
     "States.ReferencePathConflict",
     "States.ResultPathMatchFailure",
-    "States.ResultWriterFailed",
     "States.Runtime",
 ];
 
@@ -90,8 +89,8 @@ pub(super) struct Trace {
     pub(super) features: BTreeSet<u64>,
     pub(super) visits: Vec<Visit>,
     pub(super) faults: Vec<Fault>,
-    /// What the tasks answered, by state, in order.
-    pub(super) given: BTreeMap<StateId, Vec<Answer>>,
+    /// What each caller was answered, in order.
+    pub(super) given: BTreeMap<Caller, Vec<Answer>>,
     /// The tasks that failed, each with its last error, the last one last.
     pub(super) failed_last: Vec<(StateId, String)>,
     /// The states that were left by a way, and the tasks that were begun.
@@ -139,7 +138,7 @@ pub(super) fn run(subject: &Subject<'_>, scenario: &Scenario) -> Trace {
 
 /// Runs a scenario for at most so many events.
 pub(super) fn run_for(subject: &Subject<'_>, scenario: &Scenario, steps_max: u64) -> Trace {
-    let mut tasks = Answering::new(scenario, &subject.demand);
+    let mut tasks = Answering::new(scenario, &subject.demand, &subject.machine.definition);
     let mut record = Record::new(subject);
     let start = run::start(subject.machine, Payload::new(scenario.input.clone()), scenario.seed);
     let (status, ended) = driver::run_observed(

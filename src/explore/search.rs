@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::asl::definition::Transition;
+use crate::explore::caller::Caller;
 use crate::explore::effect;
 use crate::explore::effect::Effects;
 use crate::explore::finding::Key;
@@ -66,8 +67,8 @@ pub(super) struct Search<'s> {
 
 struct Kept {
     scenario: Scenario,
-    /// The tasks that it calls.
-    tasks: Vec<StateId>,
+    /// Who asks for something in it.
+    callers: Vec<Caller>,
 }
 
 impl<'s> Search<'s> {
@@ -135,7 +136,7 @@ impl<'s> Search<'s> {
         };
         match draw(&mut self.entropy, 10) {
             0 => self.mutator.go_wild(&kept.scenario, &mut self.entropy),
-            _ => self.mutator.mutate(&kept.scenario, &kept.tasks, &mut self.entropy),
+            _ => self.mutator.mutate(&kept.scenario, &kept.callers, &mut self.entropy),
         }
     }
 
@@ -161,7 +162,7 @@ impl<'s> Search<'s> {
                 }
             }
             self.kept.push(Kept {
-                tasks: trace.given.keys().copied().collect(),
+                callers: trace.given.keys().copied().collect(),
                 scenario,
             });
         }

@@ -383,6 +383,83 @@ fn what_is_sound_gives_nothing() {
     }
 }
 
+/// A Distributed Map that reads and writes, its fields, and the states of its items.
+fn distributed(reader: Value, more: Value, items: Value) -> Value {
+    let mut map = json!({ "Type": "Map", "ItemReader": reader,
+        "ResultWriter": { "Resource": "arn:aws:states:::s3:putObject", "Parameters": { "Bucket": "out" } },
+        "ItemProcessor": { "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": items.as_object().unwrap().keys().next().unwrap(), "States": items } });
+    for (name, value) in more.as_object().unwrap() {
+        map[name] = value.clone();
+    }
+    map
+}
+
+fn csv(headers: Value) -> Value {
+    json!({ "Resource": "arn:aws:states:::s3:getObject", "Parameters": { "Bucket": "in", "Key.$": "$.key" },
+        "ReaderConfig": { "InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": headers } })
+}
+
+#[test]
+fn what_is_behind_readers_and_writers_is_explored() {
+    check_all(
+        &json!({
+            "Each": distributed(csv(json!(["id", "amount"])), json!({ "Next": "Tell",
+                "Catch": [{ "ErrorEquals": ["States.ItemReaderFailed"], "Next": "Gone" }] }), json!({
+                "Kind": { "Type": "Choice", "Default": "Small", "Choices": [
+                    { "Variable": "$.amount", "StringEquals": "many", "Next": "Large" }] },
+                "Large": task(json!({ "Parameters": { "to.$": "$.mail" }, "End": true,
+                    "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "Small" }] })),
+                "Small": { "Type": "Succeed" } })),
+            "Tell": { "Type": "Pass", "Parameters": { "key.$": "$.ResultWriterDetails.Key" }, "Next": "Use" },
+            "Use": { "Type": "Pass", "InputPath": "$.results", "End": true },
+            "Gone": { "Type": "Succeed" },
+        }),
+        expect![[r#"
+            runtime-error: `Large` fails with States.Runtime: The JSONPath '$.mail' specified for the field 'to.$' could not be found
+              {"key":"text"} Each.ItemReader={"result":[{"id":"text","amount":"many"}]}
+            runtime-error: `Use` fails with States.Runtime: Invalid path '$.results' : No results for path: $['results']
+              {"key":"text","results":"text"} Each.ItemReader={"result":[{"id":"text","amount":"text"}]}
+            uncaught-error: nothing catches States.ResultWriterFailed of `Each`
+              {"key":"text"} Each.ItemReader={"result":[]} Each.ResultWriter={"error":"States.ResultWriterFailed","cause":"made up by stepfn explore"}
+        "#]],
+    );
+}
+
+#[test]
+fn items_of_every_reader_lead_through() {
+    let read = |action: &str, config: Value| {
+        json!({ "Resource": format!("arn:aws:states:::s3:{action}"),
+        "Parameters": { "Bucket": "in", "Key": "k" }, "ReaderConfig": config })
+    };
+    let items = |path: &str| {
+        json!({ "Kind": { "Type": "Choice", "Default": "Other", "Choices": [
+            { "Variable": path, "StringEquals": "a", "Next": "A" }] },
+        "A": { "Type": "Succeed" }, "Other": { "Type": "Succeed" } })
+    };
+    let batched = json!({ "End": true, "ItemBatcher": { "MaxItemsPerBatch": 2, "BatchInput": { "run.$": "$.run" } } });
+    let selected = json!({ "End": true, "ItemSelector": { "kind.$": "$$.Map.Item.Value.type", "run.$": "$.run" } });
+    let end = json!({ "End": true });
+    let listing = || {
+        let mut listing = read("listObjectsV2", json!({}));
+        listing["Parameters"] = json!({ "Bucket": "in", "Prefix": "p" });
+        listing
+    };
+    for (reader, more, path) in [
+        (read("getObject", json!({ "InputType": "JSON" })), &end, "$.kind"),
+        (read("getObject", json!({ "InputType": "JSONL" })), &selected, "$.kind"),
+        (csv(json!(["kind"])), &end, "$.kind"),
+        (csv(json!(["kind"])), &batched, "$.Items[0].kind"),
+        (listing(), &end, "$.Key"),
+    ] {
+        let machine = machine(&json!({ "Each": distributed(reader, more.clone(), items(path)) }));
+        let report = report(&machine, Level::Warning, 1);
+        assert_eq!(told(&report), "", "{machine}");
+        let (covered, all) = report.coverage.states();
+        assert_eq!(covered, all, "{:?} {machine}", report.coverage.missing());
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_report() {
     let states = machine(&json!({

@@ -53,11 +53,12 @@ pub(super) fn human(told: &Told<'_>) -> String {
     for note in &told.notes {
         let _ = writeln!(text, "note: {}", printable(note));
     }
+    let seconds = told.elapsed.as_secs_f64();
     let _ = writeln!(
         text,
-        "{} runs in {:.1} s, seed {}",
+        "{} runs in {seconds:.1} s ({:.0} a second), seed {}",
         report.n_runs,
-        told.elapsed.as_secs_f64(),
+        report.n_runs as f64 / seconds.max(0.001),
         told.arguments.seed
     );
     for (what, (covered, all)) in kinds(&report.coverage) {
