@@ -20,7 +20,9 @@ function shown(label) {
     .replace(/ﬂ°/g, "&")
     .replace(/¶ß/g, ";")
     .replace(/<br\s*\/?>/g, "\n");
-  return element.textContent;
+  // `$$…$$` would be a formula, `\n` a new line, `fa:fa-…` an icon; what keeps them from being that is not seen.
+  if (/\$\$.*\$\$|\\n|fa[bklrs]?:fa-/.test(element.textContent)) return "something else";
+  return element.textContent.replace(/\u200b/g, "");
 }
 
 function names(block) {

@@ -169,6 +169,16 @@ impl Writer<'_> {
             })
             .collect(),
         };
+        let frames = (0..).map(BlockId).take(self.graph.blocks.len());
+        let frames = frames.filter(|id| !self.graph.block(*id).title.is_empty());
+        let frames = frames.map(|id| format!("b{id}")).collect::<Vec<_>>();
+        if !frames.is_empty() {
+            self.line(
+                1,
+                "classDef Branch fill:#ffffff,stroke:#b8bec8,color:#1a202c,stroke-dasharray:4",
+            );
+            self.line(1, &format!("class {} Branch", frames.join(",")));
+        }
         for (name, look, ids) in classes {
             if ids.is_empty() {
                 continue;
@@ -219,15 +229,19 @@ fn escape(text: &str) -> String {
     let mut is_number = true;
     for (at, c) in text.char_indices() {
         let after = text.get(at + c.len_utf8()..).and_then(|rest| rest.chars().next());
-        // `1.` and `-` at the begin are lists, `_` beside a word's edge and `*` are emphasis, `$$` is a formula.
+        // `1.` and `-` at the begin are lists, `_` beside a word's edge and `*` are emphasis.
         let is_markdown = match c {
             '.' | ')' => is_number && 0 < at && after == Some(' '),
             '-' | '+' => at == 0,
             '_' => !before.is_alphanumeric() || !after.is_some_and(char::is_alphanumeric),
-            '$' => before == '$' || after == Some('$'),
             _ => false,
         };
         match c {
+            // Mermaid looks for formulas, line ends and icons when it has put its entities back: only something between
+            // keeps `$$`, `\n` and `fa:fa-car` from being them.
+            '$' if before == '$' => escaped += "#8203;$",
+            'n' if before == '\\' => escaped += "#8203;n",
+            ':' if text.get(at + 1..).is_some_and(|rest| rest.starts_with("fa-")) => escaped += ":#8203;",
             '"' => escaped += "#quot;",
             '&' => escaped += "#amp;",
             '<' => escaped += "#lt;",
@@ -307,6 +321,8 @@ mod tests {
                   s3 --> s4
                   s4 --> end0
                   linkStyle 8 stroke:#b45309
+                  classDef Branch fill:#ffffff,stroke:#b8bec8,color:#1a202c,stroke-dasharray:4
+                  class b1,b2 Branch
                   classDef Choice fill:#fff8e1,stroke:#a17c1a,color:#1a202c,stroke-width:1.2px
                   class s1 Choice
                   classDef Fail fill:#fdeaea,stroke:#a33a3a,color:#1a202c,stroke-width:1.2px
@@ -367,7 +383,8 @@ mod tests {
             ("`b` **c** _d_ e_f", "#96;b#96; #42;#42;c#42;#42; #95;d#95; e_f"),
             ("1. list", "1#46; list"),
             ("- list - no", "#45; list - no"),
-            ("$$x$$ $.a 1.5", "#36;#36;x#36;#36; $.a 1.5"),
+            ("a\\nb fa:fa-car", "a#92;#8203;nb fa:#8203;fa-car"),
+            ("$$x$$ $.a 1.5", "$#8203;$x$#8203;$ $.a 1.5"),
             ("Größe 状态 #1;", "Größe 状态 #35;1;"),
             ("a\u{7}b", "a\u{fffd}b"),
         ] {
