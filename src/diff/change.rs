@@ -25,10 +25,22 @@ pub enum What {
         /// The second definition's.
         new: Option<Value>,
     },
+    /// A list has the same entries in another order.
+    Order {
+        /// Which: `Choices`.
+        field: String,
+        /// The index before, for each entry of the list after.
+        before: Vec<usize>,
+    },
     /// The second definition has the state, the first has not. Holds its type.
     StateAdded(String),
     /// The first definition has the state, the second has not. Holds its type.
     StateRemoved(String),
+    /// The state stood in another block.
+    StateMoved {
+        /// The way to that block; empty for the machine itself.
+        from: Vec<String>,
+    },
     /// The state had another name, and says and joins the same.
     StateRenamed {
         /// The name before.
@@ -39,7 +51,7 @@ pub enum What {
 impl Change {
     /// Returns what kind of difference it is, in a word for programs.
     pub fn category(&self) -> &'static str {
-        let What::Field { field, .. } = &self.what else {
+        let (What::Field { field, .. } | What::Order { field, .. }) = &self.what else {
             return "state";
         };
         let end = field.find(['.', '[']).unwrap_or(field.len());
@@ -58,8 +70,8 @@ impl Change {
         }
     }
 
-    /// Returns it for programs: `{"path": […], "change": …, "category": …}`, with `field`, `old` and `new`, or `type`, or
-    /// `from`.
+    /// Returns it for programs: `{"path": […], "change": …, "category": …}`, with `field`, `old` and `new`, or `field` and
+    /// `before`, or `type`, or `from`.
     pub fn to_json(&self) -> Value {
         let mut value = json!({ "path": self.path, "change": "", "category": self.category() });
         match &self.what {
@@ -77,6 +89,11 @@ impl Change {
                     }
                 }
             }
+            What::Order { field, before } => {
+                value["change"] = "order-changed".into();
+                value["field"] = field.as_str().into();
+                value["before"] = json!(before);
+            }
             What::StateAdded(kind) => {
                 value["change"] = "state-added".into();
                 value["type"] = kind.as_str().into();
@@ -84,6 +101,10 @@ impl Change {
             What::StateRemoved(kind) => {
                 value["change"] = "state-removed".into();
                 value["type"] = kind.as_str().into();
+            }
+            What::StateMoved { from } => {
+                value["change"] = "state-moved".into();
+                value["from"] = json!(from);
             }
             What::StateRenamed { from } => {
                 value["change"] = "state-renamed".into();
@@ -108,8 +129,20 @@ impl std::fmt::Display for Change {
                 Some(value) => write!(f, "- {field}: {}", short(value)),
                 None => write!(f, "~ {field}"),
             },
+            What::Order { field, before } => {
+                let before: Vec<String> = before.iter().map(|index| format!("[{index}]")).collect();
+                write!(
+                    f,
+                    "~ {field}: the same entries in another order, before: {}",
+                    before.join(" ")
+                )
+            }
             What::StateAdded(kind) => write!(f, "+ state added ({kind})"),
             What::StateRemoved(kind) => write!(f, "- state removed ({kind})"),
+            What::StateMoved { from } if from.is_empty() => {
+                write!(f, "~ moved here from the state machine's own states")
+            }
+            What::StateMoved { from } => write!(f, "~ moved here from `{}`", from.join(" / ")),
             What::StateRenamed { from } => write!(f, "~ renamed from `{from}`"),
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::diff::change::Change;
 use crate::diff::change::What;
+use crate::diff::moved;
 use crate::diff::normal;
 use crate::diff::normal::State;
 use crate::diff::rename;
@@ -34,20 +35,31 @@ pub fn compare(old: &Value, new: &Value, options: Options) -> Vec<Change> {
         written.unwrap_or("JSONPath").to_owned()
     };
     let mut changes = Vec::new();
+    let languages = [language(old), language(new)];
     let mut open = vec![Work {
         path: Vec::new(),
-        languages: [language(old), language(new)],
+        languages: languages.clone(),
         blocks: [old.clone(), new.clone()],
     }];
+    let mut takes_language = false;
     while let Some(work) = open.pop() {
-        let inner = block(&work, options, &mut changes);
+        let inner = block(&work, options, &mut takes_language, &mut changes);
         open.extend(inner.into_iter().rev());
     }
-    changes
+    // Told once, not at every state.
+    if takes_language {
+        let [old, new] = languages.map(|language| Some(language.into()));
+        let field = "QueryLanguage".to_owned();
+        let what = What::Field { field, old, new };
+        changes.insert(0, Change { path: Vec::new(), what });
+    }
+    moved::tell(old, new, options, changes)
 }
 
 /// Compares two blocks. Returns the blocks inside that are still to be compared.
-fn block(work: &Work, options: Options, changes: &mut Vec<Change>) -> Vec<Work> {
+///
+/// `takes_language` is set when a state has another language only because the machine has.
+fn block(work: &Work, options: Options, takes_language: &mut bool, changes: &mut Vec<Change>) -> Vec<Work> {
     let [old, new] = &work.blocks;
     if old == new && work.languages[0] == work.languages[1] {
         return Vec::new();
@@ -121,7 +133,16 @@ fn block(work: &Work, options: Options, changes: &mut Vec<Change>) -> Vec<Work> 
             add(name, What::StateRenamed { from: from.to_owned() });
         }
         let mut found = Vec::new();
-        let [old_fields, new_fields] = [old_state, state].map(|side| Value::Object(side.fields.clone()));
+        let mut fields = [old_state, state].map(|side| side.fields.clone());
+        let is_taken =
+            |side: usize| fields[side].get("QueryLanguage").and_then(Value::as_str) == Some(&work.languages[side]);
+        if work.languages[0] != work.languages[1] && is_taken(0) && is_taken(1) {
+            *takes_language = true;
+            fields.iter_mut().for_each(|fields| {
+                fields.shift_remove("QueryLanguage");
+            });
+        }
+        let [old_fields, new_fields] = fields.map(Value::Object);
         values::compare("", Some(&old_fields), Some(&new_fields), &mut found);
         inner.extend(blocks(work, name, old_state, state, &mut found));
         found.into_iter().for_each(|what| add(name, what));
@@ -324,7 +345,65 @@ mod tests {
             &machine(&states),
             &jsonata,
             &expect![[r#"
-            A: ~ QueryLanguage: "JSONPath" → "JSONata"
+            : ~ QueryLanguage: "JSONPath" → "JSONata"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn rules_in_another_order_are_the_same_rules() {
+        let choice = |choices: Value| {
+            machine(&json!({
+                "A": {"Type": "Choice", "Choices": choices, "Default": "B"},
+                "B": {"Type": "Succeed"},
+            }))
+        };
+        let rule = |n: i32| json!({"Variable": "$.n", "NumericEquals": n, "Next": "B"});
+        check(
+            &choice(json!([rule(1), rule(2), rule(3)])),
+            &choice(json!([rule(3), rule(1), rule(2)])),
+            &expect![[r#"
+                A: ~ Choices: the same entries in another order, before: [2] [0] [1]
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_state_in_another_block_has_moved() {
+        let inside = |state: Value| {
+            machine(&json!({
+                "A": {"Type": "Pass", "Next": "P"},
+                "P": {"Type": "Parallel", "End": true, "Branches": [{"StartAt": "B", "States": {"B": state}}]},
+            }))
+        };
+        let beside = machine(&json!({
+            "A": {"Type": "Pass", "Next": "B"},
+            "B": {"Type": "Wait", "Seconds": 1, "Next": "C"},
+            "C": {"Type": "Succeed"},
+        }));
+        let there = inside(json!({"Type": "Wait", "Seconds": 1, "End": true}));
+        check(
+            &beside,
+            &there,
+            &expect![[r#"
+            P / Branches[0] / B: ~ moved here from the state machine's own states
+            P / Branches[0] / B: + End: true
+            P / Branches[0] / B: - Next: "C"
+            C: - state removed (Succeed)
+            A: ~ Next: "B" → "P"
+            P: + state added (Parallel)
+        "#]],
+        );
+        check(
+            &there,
+            &beside,
+            &expect![[r#"
+            P: - state removed (Parallel)
+            A: ~ Next: "P" → "B"
+            B: ~ moved here from `P / Branches[0]`
+            B: + Next: "C"
+            B: - End: true
+            C: + state added (Succeed)
         "#]],
         );
     }

@@ -7,6 +7,7 @@
 
 pub mod change;
 pub mod compare;
+mod moved;
 mod normal;
 mod rename;
 mod values;

@@ -19,6 +19,10 @@ pub(super) fn compare(field: &str, old: Option<&Value>, new: Option<&Value>, fou
                 open.extend(members.map(|key| (member(&field, key), olds.get(key), news.get(key))));
             }
             (Some(Value::Array(olds)), Some(Value::Array(news))) => {
+                if let Some(before) = reordered(olds, news) {
+                    found.push(What::Order { field, before });
+                    continue;
+                }
                 let pairs = aligned(olds, news).into_iter().rev();
                 open.extend(pairs.map(|(old, new)| {
                     let index = old.or(new).unwrap_or(0);
@@ -45,6 +49,23 @@ fn member(field: &str, key: &str) -> String {
     } else {
         format!("{field}.{key}")
     }
+}
+
+/// Longer lists are not looked through for what moved within them.
+const REORDERED_MAX: usize = 200;
+
+/// Returns where each entry was before, if the lists hold the same.
+fn reordered(olds: &[Value], news: &[Value]) -> Option<Vec<usize>> {
+    if olds.len() != news.len() || REORDERED_MAX < olds.len() {
+        return None;
+    }
+    let mut left: Vec<Option<&Value>> = olds.iter().map(Some).collect();
+    let place = |new: &Value| {
+        let index = left.iter().position(|old| *old == Some(new))?;
+        left[index] = None;
+        Some(index)
+    };
+    news.iter().map(place).collect()
 }
 
 /// Pairs the entries of two lists that may differ: what both begin and end with is the same, what stands between is paired
