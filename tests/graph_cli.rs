@@ -55,6 +55,50 @@ fn machine(scratch: &Scratch) {
 }
 
 #[test]
+fn what_fails_within_is_seen_to_fail_though_no_event_has_its_error() {
+    let scratch = Scratch::new("graph-inner-failure");
+    let check = json!({ "StartAt": "Check", "States": {
+        "Check": { "Type": "Choice", "Default": "Fine",
+            "Choices": [{ "Variable": "$", "NumericGreaterThan": 1, "Next": "Reject" }] },
+        "Fine": { "Type": "Pass", "End": true },
+        "Reject": { "Type": "Fail", "Error": "Rejected" } } });
+    scratch.machine(json!({
+        "Both": { "Type": "Parallel", "Next": "Never", "Catch": [{ "ErrorEquals": ["Rejected"], "Next": "Undo" }],
+            "Branches": [
+                { "StartAt": "Each", "States": { "Each": { "Type": "Map", "ItemProcessor": check, "End": true } } },
+                { "StartAt": "Later", "States": { "Later": { "Type": "Wait", "Seconds": 1, "End": true } } }] },
+        "Undo": { "Type": "Pass", "End": true },
+        "Never": { "Type": "Succeed" },
+    }));
+    let run = [
+        "run",
+        "m.asl.json",
+        "--input",
+        "[1, 2]",
+        "--time",
+        "skip",
+        "--quiet",
+        "--history",
+        "h.json",
+    ];
+    assert!(scratch.run(&run).status.success());
+    let drawn = text(&scratch.run(&["graph", "m.asl.json", "--execution", "h.json"]));
+    for (class, name) in [
+        ("✗", "Reject"),
+        ("✗", "Each"),
+        ("⚠", "Both"),
+        ("✓", "Fine"),
+        ("◌", "Later"),
+        ("✓", "Undo"),
+    ] {
+        assert!(
+            drawn.contains(&format!("<b>{class} {name}</b>")),
+            "{class} {name}: {drawn}"
+        );
+    }
+}
+
+#[test]
 fn a_history_in_any_of_its_shapes_colors_the_picture() {
     let scratch = Scratch::new("graph-history");
     machine(&scratch);

@@ -257,7 +257,10 @@ fn visits(tree: &Tree) -> Vec<Visit> {
             .map(|(error, _)| error.clone())
             .filter(|error| !error.is_empty()),
         ending: match (node.left, node.has_failed, &node.error) {
-            (_, true, None) if node.kind != "Fail" => Ending::Open,
+            // Its error stands in an event of what is around it, or nowhere.
+            _ if node.kind == "Fail" => Ending::Failed,
+            (None, false, None) if node.fails => Ending::Failed,
+            (_, true, None) => Ending::Open,
             (_, true, _) | (None, false, Some(_)) => Ending::Failed,
             (Some(_), false, _) if node.is_caught => Ending::Caught,
             (Some(_), false, _) => Ending::Left,

@@ -30,7 +30,7 @@ pub(crate) struct Node {
     pub(crate) children: Vec<usize>,
     parent: Option<usize>,
     /// The last that happened in it is an error.
-    fails: bool,
+    pub(crate) fails: bool,
 }
 
 /// All visits.
@@ -102,6 +102,11 @@ impl Tree {
                 node.n_attempts += 1;
                 node.fails = false;
             }
+        } else if matches!(kind, "MapStateStarted" | "ParallelStateStarted") {
+            // Retry lets it start once more.
+            if let Some(node) = self.node(owner) {
+                node.fails = false;
+            }
         } else if kind.ends_with("Succeeded") && !kind.starts_with("Execution") {
             place = (self.whole(owner, kind), false);
             if let Some(node) = self.node(place.0) {
@@ -116,7 +121,15 @@ impl Tree {
                     node.error = Some((error("error"), error("cause")));
                 }
             }
-        } else if (kind.starts_with("Execution") || kind.ends_with("StateAborted"))
+        } else if let Some(state) = kind.strip_suffix("StateAborted") {
+            // It may follow an event of the branch that failed.
+            let open = |node: &Node| node.kind == state && node.left.is_none();
+            let own = owner.filter(|_| !is_over).filter(|index| open(&self.nodes[*index]));
+            if let Some(node) = self.node(own.or_else(|| self.nodes.iter().rposition(open))) {
+                node.has_failed = true;
+                node.left = Some(at);
+            }
+        } else if kind.starts_with("Execution")
             && kind != "ExecutionSucceeded"
             && let Some(node) = self.node(owner.filter(|_| !is_over))
         {
