@@ -5,6 +5,8 @@ mod scratch;
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::Value;
 use serde_json::json;
@@ -30,44 +32,90 @@ fn definitions() -> Vec<PathBuf> {
     found
 }
 
+/// Explores definitions, with so many runs each, and lets `stepfn test` repeat what is found. Returns how much that was.
+fn found_is_repeated(scratch: &Scratch, definitions: &[PathBuf], runs: &str) -> usize {
+    let n_files = AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Relaxed);
+            let Some(definition) = definitions.get(number) else {
+                break;
+            };
+            // Each has its own directory: two may have the same name.
+            let found = explored(scratch, definition, runs, &format!("found/{number}"));
+            n_files.fetch_add(found, Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let n_files = n_files.into_inner();
+    let output = scratch.run(&["test", "found", "--quiet"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("{n_files} passed")));
+    n_files
+}
+
+/// Explores a definition; returns how many test files were written. One that is refused has none.
+fn explored(scratch: &Scratch, definition: &Path, runs: &str, directory: &str) -> usize {
+    let shown = definition.display().to_string();
+    let output = scratch.run(&[
+        "explore",
+        &shown,
+        "--level",
+        "information",
+        "--format",
+        "json",
+        "--runs",
+        runs,
+        "--write",
+        directory,
+    ]);
+    if output.status.code() == Some(2) {
+        assert!(stderr(&output).contains("is not a valid definition"), "{output:?}");
+        return 0;
+    }
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{shown}: {output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(output.status.code() == Some(1), !findings.is_empty());
+    for finding in findings {
+        // A run that was seen has a test.
+        assert_eq!(
+            finding["test"].is_string(),
+            finding["kind"] != "not-reached",
+            "{finding}"
+        );
+    }
+    findings.iter().filter(|finding| finding["test"].is_string()).count()
+}
+
 #[test]
 fn what_is_found_in_the_examples_can_be_repeated() {
     let scratch = Scratch::new("explore_examples");
     let definitions = definitions();
     assert!(9 < definitions.len());
-    let mut n_files = 0;
-    for definition in definitions {
-        let shown = definition.display().to_string();
-        let output = scratch.run(&[
-            "explore",
-            &shown,
-            "--level",
-            "information",
-            "--format",
-            "json",
-            "--runs",
-            "500",
-            "--write",
-            "found",
-        ]);
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{shown}: {output:?}");
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let findings = report["findings"].as_array().unwrap();
-        assert_eq!(output.status.code() == Some(1), !findings.is_empty());
-        for finding in findings {
-            // A run that was seen has a test.
-            assert_eq!(
-                finding["test"].is_string(),
-                finding["kind"] != "not-reached",
-                "{finding}"
-            );
-        }
-        n_files += findings.iter().filter(|finding| finding["test"].is_string()).count();
-    }
-    assert!(5 < n_files);
-    let output = scratch.run(&["test", "found", "--quiet"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("{n_files} passed")));
+    assert!(5 < found_is_repeated(&scratch, &definitions, "500"));
+}
+
+/// Definitions of other people, where they are at hand: few runs each, so that it takes a minute at most.
+#[test]
+fn what_is_found_in_published_definitions_can_be_repeated() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/asl-corpus");
+    let Ok(index) = std::fs::read_to_string(corpus.join("index.json")) else {
+        return;
+    };
+    let index: Value = serde_json::from_str(&index).unwrap();
+    let paths = index.as_array().unwrap().iter().step_by(4);
+    let definitions: Vec<PathBuf> = paths
+        .map(|entry| corpus.join(entry["path"].as_str().unwrap()))
+        .collect();
+    let scratch = Scratch::new("explore_published");
+    assert!(40 < found_is_repeated(&scratch, &definitions, "40"));
 }
 
 #[test]
