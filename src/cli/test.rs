@@ -2,10 +2,13 @@
 
 mod find;
 mod html;
+mod interest;
 mod reads;
 mod report;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
@@ -70,6 +73,9 @@ pub(crate) struct Arguments {
     /// Write the coverage as one HTML page: graphs, counts, and the lines that were run
     #[arg(long, value_name = "FILE")]
     coverage_html: Option<PathBuf>,
+    /// Run again whenever a file changes that the tests ask for, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["json", "schema", "update"])]
+    watch: bool,
     /// Print the JSON Schema of test files, for editors, and do nothing else
     #[arg(long)]
     schema: bool,
@@ -107,6 +113,7 @@ impl Outcome<'_> {
 struct Results<'a> {
     outcomes: Vec<Outcome<'a>>,
     broken: &'a [Broken],
+    fresh: Option<&'a BTreeSet<PathBuf>>,
     coverages: Coverages<'a>,
 }
 
@@ -122,13 +129,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         ),
         None => None,
     };
-    let found = find::all(&arguments.paths, &mut Reads::default())?;
-    found.broken.iter().for_each(|broken| error::tell(&broken.fault.told));
-    run_found(arguments, filter.as_ref(), &found)
+    if arguments.watch {
+        return watch::run(arguments, filter.as_ref());
+    }
+    let found = find::all(&arguments.paths, &mut Reads::default());
+    run_found(arguments, filter.as_ref(), &found, None)
 }
 
-/// Runs the cases that were found, writes the reports and returns the exit code.
-fn run_found(arguments: &Arguments, filter: Option<&Regex>, found: &Found) -> Result<u8, CliError> {
+/// Runs the cases that were found, writes the reports and returns the exit code. Of other files than the `fresh` ones
+/// people are told failures only.
+fn run_found(
+    arguments: &Arguments,
+    filter: Option<&Regex>,
+    found: &Found,
+    fresh: Option<&BTreeSet<PathBuf>>,
+) -> Result<u8, CliError> {
+    found.broken.iter().for_each(|broken| error::tell(&broken.fault.told));
     let chosen: Vec<(&Suite, usize)> = found
         .suites
         .iter()
@@ -148,6 +164,7 @@ fn run_found(arguments: &Arguments, filter: Option<&Regex>, found: &Found) -> Re
         coverages: coverages(&outcomes),
         outcomes,
         broken: &found.broken,
+        fresh,
     };
     let text = match arguments.json {
         true => report::json(&results),

@@ -38,6 +38,14 @@ pub(super) struct Found {
     pub(super) broken: Vec<Broken>,
 }
 
+impl Found {
+    /// Returns the path of each test file, and what was asked for because of it.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&PathBuf, &Reads)> {
+        let suites = self.suites.iter().map(|suite| (&suite.path, &suite.reads));
+        suites.chain(self.broken.iter().map(|broken| (&broken.path, &broken.reads)))
+    }
+}
+
 /// A test file with all that belongs to it.
 #[derive(Debug)]
 pub(super) struct Suite {
@@ -87,9 +95,9 @@ pub(super) struct Planned {
 }
 
 /// Reads all that the arguments name; one bad file does not hide the others. `asked` takes what was looked at.
-pub(super) fn all(paths: &[PathBuf], asked: &mut Reads) -> Result<Found, CliError> {
+pub(super) fn all(paths: &[PathBuf], asked: &mut Reads) -> Found {
     let mut found = Found::default();
-    for path in test_files(paths, asked)? {
+    for path in test_files(paths, asked, &mut found.broken) {
         let mut reads = Reads::default();
         let suite = suite(&path, &mut reads);
         asked.files.extend(reads.files.iter().cloned());
@@ -98,31 +106,41 @@ pub(super) fn all(paths: &[PathBuf], asked: &mut Reads) -> Result<Found, CliErro
             Err(fault) => found.broken.push(Broken { path, reads, fault }),
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the test files that the arguments name, each once, directories searched in the order of names.
-fn test_files(paths: &[PathBuf], asked: &mut Reads) -> Result<Vec<PathBuf>, CliError> {
+fn test_files(paths: &[PathBuf], asked: &mut Reads, broken: &mut Vec<Broken>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            search(path, &mut files, asked)?;
+            search(path, &mut files, asked, broken);
         } else {
             files.push(path.clone());
         }
     }
     let mut seen = BTreeSet::new();
     files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
-    Ok(files)
+    files
 }
 
-fn search(directory: &Path, files: &mut Vec<PathBuf>, asked: &mut Reads) -> Result<(), CliError> {
+fn search(directory: &Path, files: &mut Vec<PathBuf>, asked: &mut Reads, broken: &mut Vec<Broken>) {
     let mut open = vec![(directory.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {
-        let failed = |error| CliError::usage(format!("failed to read `{}`: {error}", directory.display()));
         asked.directories.insert(directory.clone());
-        let entries = std::fs::read_dir(&directory).map_err(failed)?;
-        let mut names: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed)?;
+        let entries = std::fs::read_dir(&directory).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+        let mut names = match entries {
+            Ok(names) => names,
+            Err(error) => {
+                let error = CliError::usage(format!("failed to read `{}`: {error}", directory.display()));
+                broken.push(Broken {
+                    path: directory,
+                    reads: Reads::default(),
+                    fault: error.into(),
+                });
+                continue;
+            }
+        };
         names.sort_by_key(std::fs::DirEntry::file_name);
         let mut inner = Vec::new();
         for entry in names {
@@ -139,7 +157,6 @@ fn search(directory: &Path, files: &mut Vec<PathBuf>, asked: &mut Reads) -> Resu
         }
         open.extend(inner.into_iter().rev());
     }
-    Ok(())
 }
 
 /// Tells whether a directory of this name is searched.

@@ -24,7 +24,8 @@ pub(super) fn human(arguments: &Arguments, results: &Results<'_>) -> String {
     for outcome in &results.outcomes {
         let (path, name) = (outcome.suite.path.display(), printable(&outcome.case.name));
         if !outcome.is_failure() {
-            if !arguments.quiet {
+            let is_fresh = results.fresh.is_none_or(|fresh| fresh.contains(&outcome.suite.path));
+            if !arguments.quiet && is_fresh {
                 let n_states = outcome.ran.visited.len();
                 let took = seconds(outcome.ran.elapsed_millis);
                 let _ = writeln!(text, "ok    {path}: {name} ({n_states} states, {took} s)");
