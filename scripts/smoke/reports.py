@@ -2,6 +2,7 @@
 """Reads the reports that scripts/smoke/reports made: DIRECTORY [SCHEMA OF SARIF]."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,23 @@ for name in ["out.junit", "tests.junit"]:
         assert (xml.failures, xml.errors) == (1, 1), xml
         assert any(suite.name.endswith("refused <&>.json") for suite in suites)
     print(f"JUnit: {xml.tests} cases of {name} read", file=sys.stderr)
+
+# What lcov and genhtml count is what the program counts: a line is a state, for each has one of its own here.
+own = {"lines": [0, 0], "branches": [0, 0]}
+for definition in load("tests.json")["definitions"]:
+    coverage = definition["coverage"]
+    for kind, parts in [("lines", ["states"]), ("branches", ["transitions", "retriers"])]:
+        for part in parts:
+            own[kind][0] += coverage[part]["covered"]
+            own[kind][1] += coverage[part]["all"]
+for name in ["lcov.summary", "genhtml.summary"]:
+    counts = re.findall(r"(lines|branches)\.+: .*\((\d+) of (\d+)", (scratch / name).read_text())
+    read = {kind: [int(covered), int(whole)] for kind, covered, whole in counts}
+    assert read == own and own["branches"][1] > own["branches"][0] > 0, (name, read, own)
+    print(f"LCOV: {name} has the program's own counts, {own}", file=sys.stderr)
+# It links a page for each file, with its text.
+page = next((scratch / "genhtml").rglob("order-saga.asl.json.gcov.html")).read_text()
+assert "ReserveStock" in page
 
 issues = load("out.gitlab")
 for issue in issues:
