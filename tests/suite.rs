@@ -406,6 +406,7 @@ fn the_page_of_the_coverage_is_whole_and_escaped() {
     let texts: Vec<&str> = all().filter_map(|node| node.text()).collect();
     for text in [
         "not run: Retry[0]",
+        "Not run (1)",
         "`T`/Retry[0]",
         "3 of 3 (100 %)",
         "0 of 1 (0 %)",

@@ -17,6 +17,7 @@ use crate::asl::definition::Transition;
 use crate::asl::load::Tree;
 use crate::cli::error::CliError;
 use crate::cli::error::printable;
+use crate::cli::report::path::told;
 use crate::cli::test::Coverages;
 use crate::cli::test::find::Suite;
 use crate::cli::test::report::kinds;
@@ -77,7 +78,7 @@ fn machine(path: &Path, suite: &Suite, coverage: &Coverage) -> Value {
         })
     });
     json!({
-        "path": clean(&path.display().to_string()),
+        "path": clean(&told(path)),
         "svg": svg,
         "no_picture": no_picture,
         "kinds": kinds,
