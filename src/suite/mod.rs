@@ -12,5 +12,6 @@ pub mod lines;
 pub mod mock;
 pub mod reader;
 pub mod rfc9535;
+pub mod result_shape;
 pub mod run;
 mod single;

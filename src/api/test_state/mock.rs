@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use crate::api::error::ApiError;
 use crate::api::request::Request;
-use crate::api::test_state::result_shape;
-use crate::api::test_state::result_shape::Strictness;
 use crate::asl::definition::Pattern;
 use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::model::history_event::TaskFamily;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
+use crate::suite::result_shape;
+use crate::suite::result_shape::Strictness;
 
 /// What stands for the work of a state.
 #[derive(Clone, Debug)]

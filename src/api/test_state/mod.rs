@@ -6,5 +6,4 @@ pub mod answer;
 pub mod context;
 pub mod definition;
 pub mod mock;
-pub mod result_shape;
 pub mod setting;

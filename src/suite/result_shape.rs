@@ -316,15 +316,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::test_state::definition;
     use crate::asl::definition::StateKind;
+    use crate::asl::load::Options;
+    use crate::asl::load::compile;
 
     #[track_caller]
     fn check(resource: &str, result: &Value, strictness: Strictness, expected: &str) {
         let language = r#""QueryLanguage":"JSONata","Arguments":"{% $states.input %}""#;
         let state = format!(r#"{{"Type":"Task",{language},"Resource":"arn:aws:states:::{resource}","End":true}}"#);
-        let (machine, id) = definition::compile(&state, None).expect("the definition is accepted");
-        let StateKind::Task(task) = &machine.state(id).kind else {
+        let machine = format!(r#"{{"StartAt":"T","States":{{"T":{state}}}}}"#);
+        let machine = compile(&machine, &Options::default()).expect("the definition is accepted");
+        let StateKind::Task(task) = &machine.states[0].kind else {
             panic!("it is a Task");
         };
         let found = problem(&task.resource, result, strictness).unwrap_or_default();
