@@ -435,7 +435,7 @@ const WHOLE: &str = r#"{
         "error": "E", "cause": "c", "cause_contains": "c", "visited": ["T"], "attempts": { "T": 1 }, "variables": { "v": 1 },
         "elapsed_seconds": 1, "history": "h.txt" } },
     { "name": "b", "state": "T", "context": {}, "variables": { "v": 1 }, "retry_count": 1,
-      "expect": { "status": "CAUGHT_ERROR", "next_state": "U" } }
+      "field_validation_mode": "PRESENT", "expect": { "status": "CAUGHT_ERROR", "next_state": "U" } }
   ]
 }"#;
 
@@ -513,8 +513,9 @@ fn a_single_state_is_tested_as_with_test_state() {
             "Parameters": { "QueueUrl": "q", "MessageBody.$": "$$.Task.Token" }, "Next": "P", "ResultPath": "$.r",
             "Retry": [{ "ErrorEquals": ["A"], "MaxAttempts": 1 }],
             "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "C", "ResultPath": "$.e" }] },
-        "P": { "Type": "Parallel", "End": true, "Branches": [
-            { "StartAt": "X", "States": { "X": { "Type": "Pass", "End": true } } }] }
+        "P": { "Type": "Parallel", "Next": "S", "Branches": [
+            { "StartAt": "X", "States": { "X": { "Type": "Pass", "End": true } } }] },
+        "S": { "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": { "MessageBody": "b" }, "End": true }
     }));
     scratch.write(
         "m.test.yaml",
@@ -553,6 +554,9 @@ tests:
         "no time passes when a state is tested by itself",
         "The result of this Parallel must be a list of 1, one for each branch.",
         "The next state is \"P\", not \"C\".",
+  - { name: whole, state: S, mocks: { S: { result: { MessageId: i, MD5OfMessageBody: m } } } }
+  - { name: part, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { Other: 1 } } } }
+  - { name: anything, state: S, field_validation_mode: NONE, mocks: { S: { result: { MessageId: 1 } } } }
     ] {
         assert!(told.contains(part), "{part}\n{told}");
     }
@@ -566,6 +570,7 @@ fn each_item_of_a_map_has_answers_of_its_own() {
     scratch.machine(json!({ "M": { "Type": "Map", "End": true,
         "ItemProcessor": { "StartAt": "T", "States": { "T": task } } } }));
     scratch.write(
+  - { name: kind, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { MessageId: 1 } } } }
         "m.test.yaml",
         r#"
 mocks: { T: [ { item: 9, result: of the file } ] }
@@ -577,6 +582,7 @@ tests:
         - { result: first in turn }
         - { item: 1, error: E }
         - { item: 1, result: b at last }
+        "Field 'MessageId' must be a string. Mock what the service returns, or let the case have a `field_validation_mode`",
         - { when: "{% $states.input.i = 'c' %}", result: c }
         - { result: second in turn }
     expect: { output: [first in turn, b at last, c, second in turn], attempts: { T: 5 } }

@@ -23,6 +23,7 @@ use crate::suite::reader::read;
 use crate::suite::reader::text;
 use crate::suite::reader::texts;
 use crate::suite::rfc9535::Query;
+use crate::suite::result_shape::Strictness;
 
 /// A test file.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub struct Single {
     /// Attempts that were already made.
     pub retry_count: u32,
 }
+    /// What of mocked results is checked.
+    pub strictness: Option<Strictness>,
 
 /// What a case is to give. What is absent is not looked at; the status always is.
 #[derive(Debug)]
@@ -125,6 +128,7 @@ const CASE_MEMBERS: &[&str] = &[
     "`variables`",
     "`retry_count`",
     "`seed`",
+    "`field_validation_mode`",
     "`mocks`",
     "`mock_case`",
     "`expect`",
@@ -247,7 +251,7 @@ fn case(tree: &Tree, of_all: Option<&Tree>, has_config: bool) -> Result<Case, Pr
 }
 
 fn single(members: &mut Members<'_>) -> Result<Option<Single>, Problem> {
-    let given = ["context", "variables", "retry_count"].map(|name| (name, members.take(name)));
+    let given = ["context", "variables", "retry_count", "field_validation_mode"].map(|name| (name, members.take(name)));
     let Some(state) = members.take("state") else {
         return match given.iter().find_map(|(name, value)| Some((name, value.as_ref()?))) {
             Some((name, value)) => Err(problem(
@@ -257,7 +261,7 @@ fn single(members: &mut Members<'_>) -> Result<Option<Single>, Problem> {
             None => Ok(None),
         };
     };
-    let [context, variables, retry_count] = given.map(|(_, value)| value);
+    let [context, variables, retry_count, validation] = given.map(|(_, value)| value);
     let mut single = Single {
         state: text(&state, "`state`")?,
         context: context.map(|value| value.value()),
@@ -276,7 +280,21 @@ fn single(members: &mut Members<'_>) -> Result<Option<Single>, Problem> {
     Ok(Some(single))
 }
 
+        strictness: Some(Strictness::Strict),
 fn expected(tree: Option<&Tree>, is_single: bool) -> Result<Expected, Problem> {
+    if let Some(value) = validation {
+        single.strictness = match text(&value, "`field_validation_mode`")?.as_str() {
+            "NONE" => None,
+            "PRESENT" => Some(Strictness::Present),
+            "STRICT" => Some(Strictness::Strict),
+            _ => {
+                return Err(problem(
+                    &value,
+                    "`field_validation_mode` must be STRICT, PRESENT or NONE",
+                ));
+            }
+        };
+    }
     let mut expected = Expected {
         status: "SUCCEEDED".to_owned(),
         output: None,
@@ -457,6 +475,10 @@ mod tests {
             (
                 "tests:\n- name: a\n  mocks: {T: {after: -1, result: 1}}",
                 "must be a number of seconds",
+            (
+                "tests:\n- {name: a, state: s, field_validation_mode: strict}",
+                "must be STRICT, PRESENT or NONE",
+            ),
             ),
         ] {
             let told = parse(source, Format::Yaml).unwrap_err().to_string();

@@ -22,6 +22,8 @@ use crate::suite::coverage::Taken;
 use crate::suite::file::Case;
 use crate::suite::file::Single;
 use crate::suite::mock::Answering;
+use crate::suite::result_shape;
+use crate::suite::result_shape::Strictness;
 use crate::suite::run;
 use crate::suite::run::Machine;
 use crate::suite::run::Ran;
@@ -69,11 +71,11 @@ pub(super) fn run(machine: &Machine, case: &Case, single: &Single, seed: u64) ->
         }
         Progress::Task(task, _) => {
             attempts.insert(Arc::clone(&state.name), 1);
-            answer(&mut isolated, &mut answering, &task, &state.kind);
+            answer(&mut isolated, &mut answering, &task, &state.kind, single.strictness);
         }
         Progress::Join => {
             let task = whole(&state.name, id, case.input.clone());
-            answer(&mut isolated, &mut answering, &task, &state.kind);
+            answer(&mut isolated, &mut answering, &task, &state.kind, single.strictness);
         }
     }
     let mut taken = Taken::default();
@@ -147,9 +149,15 @@ fn whole(name: &Arc<str>, state: StateId, input: Payload) -> StartTask {
     }
 }
 
-fn answer(isolated: &mut IsolatedState, answering: &mut Answering<'_>, task: &StartTask, kind: &StateKind) {
+fn answer(
+    isolated: &mut IsolatedState,
+    answering: &mut Answering<'_>,
+    task: &StartTask,
+    kind: &StateKind,
+    strictness: Option<Strictness>,
+) {
     let answer = answering.at_once(task).and_then(|answer| match &answer {
-        Ok(result) => match problem(kind, result.value()) {
+        Ok(result) => match problem(kind, result.value(), strictness) {
             Some(problem) => Err(problem),
             None => Ok(answer),
         },
@@ -165,8 +173,8 @@ fn answer(isolated: &mut IsolatedState, answering: &mut Answering<'_>, task: &St
     };
 }
 
-/// Says what is wrong with the result that is mocked for a whole Map or Parallel.
-fn problem(kind: &StateKind, result: &Value) -> Option<String> {
+/// Says what is wrong with a mocked result.
+fn problem(kind: &StateKind, result: &Value, strictness: Option<Strictness>) -> Option<String> {
     let n_results = result.as_array().map(Vec::len);
     match (kind, n_results) {
         (StateKind::Map(map), None) if map.result_writer.is_none() => {
@@ -176,6 +184,13 @@ fn problem(kind: &StateKind, result: &Value) -> Option<String> {
             "The result of this Parallel must be a list of {}, one for each branch.",
             branches.len()
         )),
+        (StateKind::Task(task), _) => {
+            let problem = result_shape::problem(&task.resource, result, strictness?)?;
+            let problem = problem.trim_end_matches('.');
+            Some(format!(
+                "{problem}. Mock what the service returns, or let the case have a `field_validation_mode` that asks for less."
+            ))
+        }
         _ => None,
     }
 }
