@@ -28,6 +28,7 @@ use stepfn::engine::host::Host;
 use stepfn::engine::host::HostOptions;
 use stepfn::identity::gate::Gate;
 use stepfn::identity::peer::Peer;
+use stepfn::identity::policy::Policy;
 use stepfn::items::directory::DirectoryBuckets;
 use stepfn::kernel::event::StartTask;
 use stepfn::model::execution_record::ExecutionFacts;
@@ -151,7 +152,7 @@ impl Server {
                 .map_err(|error| error.to_string())?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             host.serve(feeds);
-            let api = Arc::new(Api::new(host, Gate::of_this_process()));
+            let api = Arc::new(Api::new(host, Gate::of_this_process(), Policy::built_in()));
             api.serve_tasks();
             let listener = Arc::new(listener);
             let accept = move || accept(Arc::clone(&listener));

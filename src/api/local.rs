@@ -62,7 +62,10 @@ impl StepFunctions for Local {
             };
             let answer = match action::find(&operation) {
                 Some(action) => match member::check(action.input, &request) {
-                    Ok(()) => (action.call)(&api, Request::new(request, Arc::new(Caller::new(asking)))).await,
+                    Ok(()) => {
+                        api.carry_out(action, Request::new(request, Arc::new(Caller::of_now(asking))))
+                            .await
+                    }
                     Err(error) => Err(error),
                 },
                 None => Err(unknown()),

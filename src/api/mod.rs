@@ -7,6 +7,7 @@
 pub mod action;
 pub mod activity;
 pub mod alias;
+pub mod asked;
 pub mod configuration;
 pub mod error;
 pub mod execution;
@@ -32,6 +33,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::engine::host::Host;
 use crate::identity::gate::Gate;
+use crate::identity::policy::Policy;
 
 /// What every operation sees.
 pub struct Api {
@@ -41,14 +43,17 @@ pub struct Api {
     pub n_connections: Gauge,
     /// Who is let in.
     pub gate: Gate,
+    /// Who may do what.
+    pub policy: Policy,
 }
 
 impl Api {
     /// Offers what a host has to whom the gate lets in.
-    pub fn new(host: Arc<Host>, gate: Gate) -> Self {
+    pub fn new(host: Arc<Host>, gate: Gate, policy: Policy) -> Self {
         Self {
             host,
             gate,
+            policy,
             n_connections: Gauge::default(),
         }
     }

@@ -11,6 +11,7 @@ use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
 use crate::identity::caller::Caller;
 use crate::identity::gate::Gate;
+use crate::identity::policy::Policy;
 use crate::model::principal::Principal;
 use crate::model::principal::PrincipalKind;
 use crate::model::quota::Quotas;
@@ -48,7 +49,7 @@ fn api() -> Api {
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);
-    Api::new(host, Gate::of_this_process())
+    Api::new(host, Gate::of_this_process(), Policy::built_in())
 }
 
 impl Api {

@@ -36,7 +36,7 @@ impl Api {
         member::check(action.input, &members)?;
         let mut request = Request::new(members, caller);
         request.trace_header = trace_header.map(Arc::from);
-        (action.call)(self, request).await
+        self.carry_out(action, request).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod actions;
 mod advice;
+mod can;
 mod client;
 mod config;
 mod configuration;
@@ -64,6 +65,7 @@ Exit codes: 0 done; 1 the execution failed, or a definition has errors; 2 wrong 
 #[derive(Debug, Subcommand)]
 enum Command {
     Actions(actions::Arguments),
+    Can(can::Arguments),
     #[command(subcommand)]
     Config(config::Command),
     Diff(diff::Arguments),
@@ -100,6 +102,7 @@ pub fn main() -> ExitCode {
     };
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Actions(arguments) => actions::run(&arguments),
+        Command::Can(arguments) => can::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

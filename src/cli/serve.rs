@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 
 use crate::api::Api;
+use crate::api::action;
 use crate::cli::configuration;
 use crate::cli::configuration::ConfigurationArguments;
 use crate::cli::configuration::buckets;
@@ -29,6 +30,8 @@ use crate::engine::host::HostOptions;
 use crate::engine::logs::Logs;
 use crate::identity::gate::Gate;
 use crate::identity::peer::Peer;
+use crate::identity::policy;
+use crate::identity::policy::Policy;
 use crate::items::directory::DirectoryBuckets;
 use crate::model::quota::Quotas;
 use crate::sim::mock_config::MockConfig;
@@ -235,7 +238,12 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     }
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
-    let api = Arc::new(Api::new(Arc::clone(&host), Gate::single_user(configuration::myself())));
+    let policy = Policy::new(PathBuf::from(policy::DIRECTORY), action::is_operation);
+    let api = Arc::new(Api::new(
+        Arc::clone(&host),
+        Gate::single_user(configuration::myself()),
+        policy,
+    ));
     api.serve_tasks();
     let mut servers = vec![tokio::spawn(crate::api::serve::serve(
         Arc::clone(&api),

@@ -4,8 +4,12 @@
 //! signature or an issuer's key did not name; what is not allowed is refused; no key and no token is ever shown.
 //! To add a way to be known: a kind in `model::principal`, a file here that makes a `Caller`, an arm in `gate`.
 
+pub mod account;
 pub mod caller;
 pub mod gate;
 pub mod peer;
+pub mod permission;
+pub mod policy;
 pub mod policy_directory;
 pub mod refusal;
+pub mod role;

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -20,6 +21,17 @@ const FILES_MAX: usize = 1000;
 
 /// What shows that a file has changed.
 pub type Print = (CString, u64, i64, i64, u32, u32, i64);
+
+/// One file of policy.
+#[derive(Debug)]
+pub struct PolicyFile<T> {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What it says.
+    pub table: T,
+}
 
 /// A directory of policy, opened step by step so that no link leads elsewhere.
 #[derive(Debug)]
@@ -107,7 +119,7 @@ impl PolicyDirectory {
     /// # Errors
     /// One is no regular file, could have been changed by others, or is not what it should be: a sentence without its
     /// end, with the file's name and the place.
-    pub fn read<T: DeserializeOwned>(&self, names: &[CString]) -> Result<Vec<T>, String> {
+    pub fn read<T: DeserializeOwned>(&self, names: &[CString]) -> Result<Vec<PolicyFile<T>>, String> {
         let mut found = Vec::new();
         for name in names {
             let wrong = |what: String| format!("`{}/{}` {what}", self.path.display(), name.to_string_lossy());
@@ -130,7 +142,12 @@ impl PolicyDirectory {
             if u64::try_from(text.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
                 return Err(wrong(format!("is longer than {FILE_BYTES_MAX} bytes")));
             }
-            found.push(toml::from_str(&text).map_err(|error| wrong(format!("is not a table: {error}")))?);
+            let table = toml::from_str(&text).map_err(|error| wrong(format!("is not a table: {error}")))?;
+            found.push(PolicyFile {
+                path: self.path.join(std::ffi::OsStr::from_bytes(name.to_bytes())),
+                text,
+                table,
+            });
         }
         Ok(found)
     }

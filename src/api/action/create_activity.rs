@@ -14,9 +14,11 @@ use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::machine::Activity;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "CreateActivity",
+    permission: Permission::Deploy,
     input: &[
         Member::required("name", shapes::NAME),
         configuration::TAGS,

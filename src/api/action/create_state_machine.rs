@@ -20,10 +20,12 @@ use crate::api::shapes::put;
 use crate::engine::machine::Revision;
 use crate::engine::machine::StateMachine;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 use crate::model::execution_record::MachineType;
 
 pub(super) const ACTION: Action = Action {
     name: "CreateStateMachine",
+    permission: Permission::Deploy,
     input: &[
         Member::required("name", shapes::NAME),
         Member::required("definition", shapes::DEFINITION),

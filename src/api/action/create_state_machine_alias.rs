@@ -14,9 +14,11 @@ use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::machine::Alias;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "CreateStateMachineAlias",
+    permission: Permission::Deploy,
     input: &[
         Member::optional("description", shapes::DESCRIPTION),
         Member::required("name", alias::NAME),

@@ -11,9 +11,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DeleteActivity",
+    permission: Permission::Deploy,
     input: &[Member::required("activityArn", shapes::ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

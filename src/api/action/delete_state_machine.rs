@@ -9,9 +9,11 @@ use crate::api::machine;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DeleteStateMachine",
+    permission: Permission::Deploy,
     input: &[Member::required("stateMachineArn", shapes::ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

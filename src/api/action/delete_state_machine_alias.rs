@@ -13,9 +13,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DeleteStateMachineAlias",
+    permission: Permission::Deploy,
     input: &[Member::required("stateMachineAliasArn", shapes::ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -13,9 +13,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DeleteStateMachineVersion",
+    permission: Permission::Deploy,
     input: &[Member::required("stateMachineVersionArn", shapes::LONG_ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -9,9 +9,11 @@ use crate::api::error::Answer;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeActivity",
+    permission: Permission::Read,
     input: &[Member::required("activityArn", shapes::ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -7,9 +7,11 @@ use crate::api::execution;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeExecution",
+    permission: Permission::Read,
     input: &[Member::required("executionArn", shapes::ARN), shapes::INCLUDED_DATA],
     call: |api, request| Box::pin(call(api, request)),
 };

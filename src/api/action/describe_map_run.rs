@@ -11,6 +11,7 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::api::shapes::put;
+use crate::identity::permission::Permission;
 use crate::model::map_run_record::Counts;
 
 /// What AWS shows for "no limit" (recorded).
@@ -18,6 +19,7 @@ const UNLIMITED: u64 = 2_147_483_647;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeMapRun",
+    permission: Permission::Read,
     input: &[Member::required("mapRunArn", shapes::LONG_ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

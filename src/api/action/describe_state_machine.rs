@@ -15,6 +15,7 @@ use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::asl::definition::Definition;
 use crate::engine::machine::Revision;
+use crate::identity::permission::Permission;
 use crate::model::arn::Resource;
 use crate::model::execution_record::MachineType;
 use crate::model::id::BlockId;
@@ -22,6 +23,7 @@ use crate::model::id::StateId;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeStateMachine",
+    permission: Permission::Read,
     input: &[Member::required("stateMachineArn", shapes::ARN), shapes::INCLUDED_DATA],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -11,9 +11,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::api::shapes::put;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeStateMachineAlias",
+    permission: Permission::Read,
     input: &[Member::required("stateMachineAliasArn", shapes::ARN)],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -14,12 +14,14 @@ use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::engine::machine::Revision;
 use crate::engine::machine::StateMachine;
+use crate::identity::permission::Permission;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::MachineType;
 use crate::model::id::BlockId;
 
 pub(super) const ACTION: Action = Action {
     name: "DescribeStateMachineForExecution",
+    permission: Permission::Read,
     input: &[Member::required("executionArn", shapes::ARN), shapes::INCLUDED_DATA],
     call: |api, request| Box::pin(call(api, request)),
 };

@@ -12,12 +12,14 @@ use crate::api::error::ApiError;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 /// How long a worker is kept waiting.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) const ACTION: Action = Action {
     name: "GetActivityTask",
+    permission: Permission::Approve,
     input: &[
         Member::required("activityArn", shapes::ARN),
         Member::optional("workerName", shapes::NAME),

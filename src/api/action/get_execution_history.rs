@@ -10,6 +10,7 @@ use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 use crate::model::history_event::DATA_MEMBERS;
 use crate::store::change::HistoryQuery;
 
@@ -17,6 +18,7 @@ const NAME: &str = "GetExecutionHistory";
 
 pub(super) const ACTION: Action = Action {
     name: NAME,
+    permission: Permission::Read,
     input: &[
         Member::required("executionArn", shapes::ARN),
         shapes::PAGE_SIZE,

@@ -15,6 +15,7 @@ use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::api::shapes::put;
+use crate::identity::permission::Permission;
 use crate::model::arn::Arn;
 use crate::model::arn::Resource;
 use crate::model::execution_record::ExecutionId;
@@ -29,6 +30,7 @@ const NAME: &str = "ListExecutions";
 
 pub(super) const ACTION: Action = Action {
     name: NAME,
+    permission: Permission::Read,
     input: &[
         Member::optional("stateMachineArn", shapes::ARN),
         // In the order that AWS's message shows (recorded).

@@ -12,12 +12,14 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::api::shapes::put;
+use crate::identity::permission::Permission;
 use crate::model::map_run_record::MapRunRecord;
 
 const NAME: &str = "ListMapRuns";
 
 pub(super) const ACTION: Action = Action {
     name: NAME,
+    permission: Permission::Read,
     input: &[
         Member::required("executionArn", shapes::ARN),
         shapes::PAGE_SIZE,

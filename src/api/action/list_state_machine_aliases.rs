@@ -9,12 +9,14 @@ use crate::api::machine;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 use crate::model::arn::Resource;
 
 const NAME: &str = "ListStateMachineAliases";
 
 pub(super) const ACTION: Action = Action {
     name: NAME,
+    permission: Permission::Read,
     input: &[
         Member::required("stateMachineArn", shapes::ARN),
         shapes::PAGE_TOKEN,

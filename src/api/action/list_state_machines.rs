@@ -7,11 +7,13 @@ use crate::api::action::Action;
 use crate::api::error::Answer;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 const NAME: &str = "ListStateMachines";
 
 pub(super) const ACTION: Action = Action {
     name: NAME,
+    permission: Permission::Read,
     input: &[shapes::PAGE_SIZE, shapes::PAGE_TOKEN],
     call: |api, request| Box::pin(call(api, request)),
 };

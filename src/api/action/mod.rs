@@ -45,11 +45,15 @@ use crate::api::Api;
 use crate::api::error::Answer;
 use crate::api::member::Member;
 use crate::api::request::Request;
+use crate::identity::permission::Permission;
+use crate::model::glob;
 
 /// One operation.
 pub struct Action {
     /// Its name.
     pub name: &'static str,
+    /// What it needs.
+    pub permission: Permission,
     /// What its request holds.
     pub input: &'static [Member],
     /// Carries it out. The request was checked against `input`.
@@ -106,6 +110,11 @@ pub fn find(name: &str) -> Option<&'static Action> {
         .binary_search_by(|action| action.name.cmp(name))
         .ok()
         .map(|index| &ACTIONS[index])
+}
+
+/// Tells whether there is an operation whose name matches a pattern.
+pub fn is_operation(pattern: &str) -> bool {
+    ACTIONS.iter().any(|action| glob::matches(pattern, action.name))
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "PublishStateMachineVersion",
+    permission: Permission::Deploy,
     input: &[
         Member::required("stateMachineArn", shapes::ARN),
         Member::optional(

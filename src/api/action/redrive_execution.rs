@@ -13,11 +13,13 @@ use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::redrive::RedriveError;
+use crate::identity::permission::Permission;
 use crate::model::arn::Arn;
 use crate::model::arn::Resource;
 
 pub(super) const ACTION: Action = Action {
     name: "RedriveExecution",
+    permission: Permission::Start,
     input: &[
         Member::required("executionArn", shapes::ARN),
         Member::optional("clientToken", CLIENT_TOKEN),

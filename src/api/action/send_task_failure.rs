@@ -8,9 +8,11 @@ use crate::api::error::Answer;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::start::Word;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "SendTaskFailure",
+    permission: Permission::Approve,
     input: &[shapes::TASK_TOKEN, shapes::ERROR, shapes::CAUSE],
     call: |api, request| Box::pin(call(api, request)),
 };

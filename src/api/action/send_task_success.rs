@@ -11,9 +11,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::start::Word;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "SendTaskSuccess",
+    permission: Permission::Approve,
     input: &[shapes::TASK_TOKEN, Member::required("output", shapes::DATA)],
     call: |api, request| Box::pin(call(api, request)),
 };

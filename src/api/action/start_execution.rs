@@ -13,10 +13,12 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::start::Begun;
+use crate::identity::permission::Permission;
 use crate::model::execution_record::ExecutionStatus;
 
 pub(super) const ACTION: Action = Action {
     name: "StartExecution",
+    permission: Permission::Start,
     input: &[
         Member::required("stateMachineArn", shapes::ARN),
         Member::optional("name", shapes::NAME),

@@ -14,10 +14,12 @@ use crate::api::request::Request;
 use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::engine::start::Begun;
+use crate::identity::permission::Permission;
 use crate::model::execution_record::MachineType;
 
 pub(super) const ACTION: Action = Action {
     name: "StartSyncExecution",
+    permission: Permission::Start,
     input: &[
         Member::required("stateMachineArn", shapes::ARN),
         Member::optional("name", shapes::NAME),

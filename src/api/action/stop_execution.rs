@@ -9,9 +9,11 @@ use crate::api::execution;
 use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "StopExecution",
+    permission: Permission::Stop,
     input: &[
         Member::required("executionArn", shapes::ARN),
         shapes::ERROR,

@@ -18,6 +18,7 @@ use crate::api::test_state::mock;
 use crate::api::test_state::mock::Mock;
 use crate::api::test_state::setting;
 use crate::engine::attempt::TEST_SECONDS_MAX;
+use crate::identity::permission::Permission;
 use crate::kernel::event::Start;
 use crate::kernel::isolated::IsolatedState;
 use crate::kernel::isolated::Progress;
@@ -29,6 +30,7 @@ use crate::model::token::TokenKey;
 
 pub(super) const ACTION: Action = Action {
     name: "TestState",
+    permission: Permission::Deploy,
     input: &[
         Member::required("definition", shapes::DEFINITION),
         Member::optional("roleArn", shapes::ARN),

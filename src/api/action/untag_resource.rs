@@ -11,9 +11,11 @@ use crate::api::member::Member;
 use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "UntagResource",
+    permission: Permission::Deploy,
     input: &[
         Member::required("resourceArn", shapes::ARN),
         Member::required(

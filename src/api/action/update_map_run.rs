@@ -12,10 +12,12 @@ use crate::api::member::Shape;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::map_runs::UpdateError;
+use crate::identity::permission::Permission;
 use crate::model::map_run_record::MapRunStatus;
 
 pub(super) const ACTION: Action = Action {
     name: "UpdateMapRun",
+    permission: Permission::Start,
     input: &[
         Member::required("mapRunArn", shapes::LONG_ARN),
         Member::optional(

@@ -19,10 +19,12 @@ use crate::api::shapes::put;
 use crate::engine::machine::Revision;
 use crate::engine::machine::StateMachine;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 use crate::store::change::Change;
 
 pub(super) const ACTION: Action = Action {
     name: "UpdateStateMachine",
+    permission: Permission::Deploy,
     input: &[
         Member::required("stateMachineArn", shapes::ARN),
         Member::optional("definition", shapes::DEFINITION),

@@ -14,9 +14,11 @@ use crate::api::member::Member;
 use crate::api::request::Request;
 use crate::api::shapes;
 use crate::engine::registry::Edit;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "UpdateStateMachineAlias",
+    permission: Permission::Deploy,
     input: &[
         Member::required("stateMachineAliasArn", shapes::ARN),
         Member::optional("description", shapes::DESCRIPTION),

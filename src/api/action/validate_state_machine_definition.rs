@@ -15,9 +15,11 @@ use crate::api::shapes;
 use crate::api::shapes::put;
 use crate::asl::diagnostic::Diagnostic;
 use crate::asl::load;
+use crate::identity::permission::Permission;
 
 pub(super) const ACTION: Action = Action {
     name: "ValidateStateMachineDefinition",
+    permission: Permission::Read,
     input: &[
         Member::required("definition", shapes::DEFINITION),
         configuration::TYPE,

@@ -281,7 +281,7 @@ impl Table {
             Ok((_, files)) if files.is_empty() => is_wanted.then(|| Ok(Vec::new())),
             Ok((directory, files)) => {
                 let files = directory.read::<File>(&files);
-                Some(files.map(|files| files.into_iter().flat_map(|file| file.identity).collect()))
+                Some(files.map(|files| files.into_iter().flat_map(|file| file.table.identity).collect()))
             }
             Err(error) => Some(Err(error)),
         };
