@@ -7,9 +7,12 @@
 pub mod account;
 pub mod caller;
 pub mod gate;
+mod key;
+pub mod keys;
 pub mod peer;
 pub mod permission;
 pub mod policy;
 pub mod policy_directory;
 pub mod refusal;
+mod strict;
 pub mod role;
