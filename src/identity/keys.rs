@@ -20,6 +20,7 @@ use crate::identity::key;
 use crate::identity::key::Facts;
 use crate::identity::key::MachineKey;
 use crate::identity::key::Record;
+use crate::identity::sigv4::Signatures;
 use crate::identity::strict::Directory;
 use crate::identity::strict::Loose;
 use crate::identity::strict::Print;
@@ -41,6 +42,7 @@ const USER_MILLIS: i64 = 1_000;
 pub struct Keys {
     directory: PathBuf,
     loaded: Mutex<BTreeMap<String, Loaded>>,
+    pub(super) signatures: Signatures,
 }
 
 struct Loaded {
@@ -126,6 +128,7 @@ impl Keys {
         Self {
             directory: directory.into(),
             loaded: Mutex::default(),
+            signatures: Signatures::default(),
         }
     }
 
@@ -348,4 +351,4 @@ fn file(id: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

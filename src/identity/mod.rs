@@ -14,5 +14,7 @@ pub mod permission;
 pub mod policy;
 pub mod policy_directory;
 pub mod refusal;
+mod replay;
+pub mod sigv4;
 mod strict;
 pub mod role;
