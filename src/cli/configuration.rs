@@ -113,8 +113,13 @@ pub(crate) fn buckets(arguments: &[String]) -> Result<BTreeMap<String, PathBuf>,
 
 /// Returns where checkpoints are kept when nobody says it: with the machine's state, or the user's.
 pub(crate) fn default_checkpoints() -> Option<PathBuf> {
+    state("checkpoints")
+}
+
+/// Returns a place with the machine's state if root runs this, else with the user's.
+pub(crate) fn state(name: &str) -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
-        return Some(PathBuf::from("/var/lib/stepfn/checkpoints"));
+        return Some(Path::new("/var/lib/stepfn").join(name));
     }
     let absolute = |name: &str| {
         std::env::var_os(name)
@@ -122,7 +127,7 @@ pub(crate) fn default_checkpoints() -> Option<PathBuf> {
             .filter(|path| path.is_absolute())
     };
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    Some(state?.join("stepfn/checkpoints"))
+    Some(state?.join("stepfn").join(name))
 }
 
 /// Returns the user that runs this process.

@@ -18,6 +18,7 @@ mod explain;
 mod explore;
 mod graph;
 mod history;
+mod keys;
 mod launch;
 mod logging;
 mod logs;
@@ -73,6 +74,7 @@ enum Command {
     Explore(explore::Arguments),
     Graph(graph::Arguments),
     Explain(explain::Arguments),
+    Keys(Box<keys::Arguments>),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Explore(arguments) => explore::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),

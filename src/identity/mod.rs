@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod caller;
+mod canonical;
 pub mod gate;
 mod key;
 pub mod keys;

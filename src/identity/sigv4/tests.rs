@@ -11,6 +11,8 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
 use super::*;
+use crate::identity::canonical::HEADER_BYTES_MAX;
+use crate::identity::canonical::QUERY_BYTES_MAX;
 use crate::identity::keys::New;
 use crate::identity::keys::tests::Scratch;
 use crate::identity::keys::tests::me;
