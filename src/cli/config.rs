@@ -66,6 +66,13 @@ pub(crate) fn run(command: &Command) -> Result<u8, CliError> {
     if let Some(socket) = &configuration.socket {
         let _ = writeln!(text, "tasks are started at: {}", socket.display());
     }
+    for issuer in &configuration.issuers {
+        let _ = writeln!(
+            text,
+            "tokens are taken of: {}, for `{}`",
+            issuer.issuer, issuer.audience
+        );
+    }
     table::print(&text)?;
     Ok(0)
 }

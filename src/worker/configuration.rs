@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::identity::oidc::Issuer;
 use crate::lint::level::Level;
 use crate::lint::level::LevelError;
 use crate::lint::level::Levels;
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub lint_for_files: Vec<(String, Levels)>,
     /// `[spawn] socket`: where the service listens that starts the processes of tasks.
     pub socket: Option<PathBuf>,
+    /// `[[auth.issuer]]`: whose bearer tokens a server takes.
+    pub issuers: Vec<Issuer>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +58,15 @@ struct File {
     lint: LintTable,
     #[serde(default)]
     spawn: Spawn,
+    #[serde(default)]
+    auth: Auth,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Auth {
+    #[serde(default)]
+    issuer: Vec<Issuer>,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,6 +145,9 @@ pub enum ConfigurationError {
     /// A bucket without a name.
     #[error("a name in `[buckets]` is empty")]
     EmptyBucketName,
+    /// An issuer that cannot be trusted as it stands.
+    #[error("`[[auth.issuer]]` cannot be used: {0}")]
+    Issuer(String),
 }
 
 impl Configuration {
@@ -149,6 +164,9 @@ impl Configuration {
         }
         if file.buckets.contains_key("") {
             return Err(ConfigurationError::EmptyBucketName);
+        }
+        for issuer in &file.auth.issuer {
+            issuer.check().map_err(ConfigurationError::Issuer)?;
         }
         let complete = |path: PathBuf| directory.join(path);
         let lint = file.lint;
@@ -172,6 +190,7 @@ impl Configuration {
             lint: levels(&lint.allow, &lint.warn, &lint.deny)?,
             lint_for_files: rows.collect::<Result<_, _>>()?,
             socket: file.spawn.socket.map(complete),
+            issuers: file.auth.issuer,
         })
     }
 }
@@ -216,6 +235,10 @@ mod tests {
                 "the nearest is `NO_DOLLAR`",
             ),
             ("[[lint.file]]\nallow = []", "missing field `path`"),
+            (
+                "[[auth.issuer]]\nissuer = 'http://example.com'\naudience = 'a'",
+                "must begin with `https:`",
+            ),
         ] {
             let error = Configuration::parse(text, Path::new("/")).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
