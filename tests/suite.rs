@@ -353,7 +353,8 @@ tests:
         m.test.yaml:9 late -> m.asl.json:46 F
           late: It took 9 s of virtual time, not 8 s.
         It ends in the state [F](1).
-    "#]].assert_eq(&shown);
+    "#]]
+    .assert_eq(&shown);
     let invocation = &run["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false);
     let place = &invocation["toolExecutionNotifications"][0]["locations"][0]["physicalLocation"];

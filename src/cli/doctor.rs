@@ -83,6 +83,7 @@ fn as_json(ready: &Ready, socket: Option<&Path>) -> serde_json::Value {
         "user": ready.user,
         "otherUsers": ready.is_root,
         "identities": identities,
+        "credentials": ready.credentials,
     })
 }
 
@@ -118,6 +119,7 @@ fn as_text(ready: &Ready, socket: Option<&Path>) -> String {
         false => "Tasks are started without root, so they can run as this user only.",
     };
     let _ = writeln!(text, "\n{others} The user is `{}`.", ready.user);
+    let _ = writeln!(text, "{}", ready.credentials);
     match &ready.identities {
         None => text += "There is no identity table: every task runs as this user.\n",
         Some(Err(error)) => {

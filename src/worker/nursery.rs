@@ -162,9 +162,10 @@ impl Nursery {
             cwd: rest.cwd,
             claim: rest.claim,
             at_loss: rest.at_loss,
+            has_credentials: rest.credentials.is_some(),
         };
         let link = self.inner.open()?;
-        let news = link.spawn(spawn, stdio)?;
+        let news = link.spawn(spawn, stdio, rest.credentials)?;
         Ok(Asked {
             ender: Ender { id, link },
             news,
@@ -193,6 +194,8 @@ pub(super) struct Rest {
     pub(super) cwd: Option<String>,
     pub(super) claim: Claim,
     pub(super) at_loss: AtLoss,
+    /// What `vault::pack` made for it.
+    pub(super) credentials: Option<OwnedFd>,
 }
 
 impl Ender {

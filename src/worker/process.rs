@@ -26,6 +26,7 @@ use crate::worker::nursery::Rest;
 use crate::worker::output::Keep;
 use crate::worker::output::Kept;
 use crate::worker::output::mark;
+use crate::worker::spawn::vault;
 use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Failure;
@@ -320,6 +321,10 @@ fn rest(spec: &Spec, claim: &Claim) -> io::Result<Rest> {
         cwd: cwd.filter(|cwd| !cwd.is_empty()),
         claim: claim.clone(),
         at_loss: spec.at_loss,
+        credentials: match spec.credentials.is_empty() {
+            true => None,
+            false => Some(vault::pack(&spec.credentials)?),
+        },
     })
 }
 

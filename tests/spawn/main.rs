@@ -9,6 +9,7 @@ mod scratch;
 #[path = "../server/mod.rs"]
 mod server;
 
+mod credentials;
 mod identity;
 mod orphans;
 mod service;

@@ -11,6 +11,7 @@ use rustix::process::Rlimit;
 
 use crate::worker::spawn::fork;
 use crate::worker::spawn::identity::Account;
+use crate::worker::spawn::vault::Given;
 
 /// What a process is to become.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     pub(super) account: Option<Account>,
     /// Programs may not give it more rights than it has.
     pub(super) no_new_privs: bool,
+    /// What it gets to know.
+    pub(super) given: Option<Given>,
 }
 
 /// Where it failed.
@@ -36,10 +39,17 @@ pub(super) enum Stage {
     Identity,
     Directory,
     Program,
+    Credentials,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Setup, Self::Identity, Self::Directory, Self::Program];
+    const ALL: [Self; 5] = [
+        Self::Setup,
+        Self::Identity,
+        Self::Directory,
+        Self::Program,
+        Self::Credentials,
+    ];
 }
 
 /// How many bytes a report of a failure has.
@@ -80,12 +90,17 @@ fn prepare(plan: &Plan, stdio: &[OwnedFd; 3]) -> Result<(), (Stage, io::Error)> 
     rustix::stdio::dup2_stdin(stdio[0].as_fd()).map_err(setup)?;
     rustix::stdio::dup2_stdout(stdio[1].as_fd()).map_err(setup)?;
     rustix::stdio::dup2_stderr(stdio[2].as_fd()).map_err(setup)?;
+    // Where core dumps go to a program the kernel takes 0 for no limit, and 1 for none at all.
+    let n_core_bytes = if plan.given.is_some() { 1 } else { 0 };
     let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
+        current: Some(n_core_bytes),
+        maximum: Some(n_core_bytes),
     };
     rustix::process::setrlimit(Resource::Core, none).map_err(setup)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Some(given) = &plan.given {
+        given.install().map_err(|error| (Stage::Credentials, error))?;
+    }
     if let Some(account) = &plan.account {
         become_account(account).map_err(|error| (Stage::Identity, error))?;
     }

@@ -25,6 +25,8 @@ pub struct Fresh {
     pub processes: bool,
     /// Users: it needs no rights.
     pub users: bool,
+    /// Mounts alone.
+    pub mounts: bool,
 }
 
 /// Of `linux/sched.h`; the constant of the crate overflows.
@@ -42,6 +44,9 @@ pub(super) fn fork(group: Option<BorrowedFd<'_>>, fresh: Fresh) -> io::Result<Fo
     let mut flags = 0;
     if fresh.processes {
         flags |= libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+    }
+    if fresh.mounts {
+        flags |= libc::CLONE_NEWNS;
     }
     if fresh.users {
         flags |= libc::CLONE_NEWUSER;

@@ -136,11 +136,11 @@ impl Link {
         Ok(link)
     }
 
-    /// Asks for a process; `stdio` are its ends of its pipes.
+    /// Asks for a process; `stdio` are its ends of its pipes, `credentials` what `vault::pack` made for it.
     ///
     /// # Errors
     /// `spawnd` is gone or takes nothing, or the request is too long.
-    pub fn spawn(&self, spawn: Spawn, stdio: [OwnedFd; 3]) -> io::Result<News> {
+    pub fn spawn(&self, spawn: Spawn, stdio: [OwnedFd; 3], credentials: Option<OwnedFd>) -> io::Result<News> {
         let id = spawn.id;
         let frame = wire::encode(&Request::Spawn(spawn)).map_err(io::Error::other)?;
         let (started_sender, started) = oneshot::channel();
@@ -150,9 +150,11 @@ impl Link {
             over: over_sender,
         };
         lock(&self.tasks).insert(id, waiting);
+        let descriptors = stdio.iter().chain(&credentials).map(AsFd::as_fd);
+        let descriptors: Vec<BorrowedFd<'_>> = descriptors.collect();
         let sent = match *self.has_ended.borrow() {
             true => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
-            false => self.send(&frame, &[stdio[0].as_fd(), stdio[1].as_fd(), stdio[2].as_fd()]),
+            false => self.send(&frame, &descriptors),
         };
         if let Err(error) = sent {
             lock(&self.tasks).remove(&id);
@@ -319,12 +321,12 @@ impl Waiting {
     }
 }
 
-/// Sends a message; the descriptors, three at most, travel with its first byte.
+/// Sends a message; the descriptors, four at most, travel with its first byte.
 fn send(socket: &UnixStream, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut rest = frame;
     let mut descriptors = descriptors;
     while !rest.is_empty() {
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(descriptors));

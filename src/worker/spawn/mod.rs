@@ -17,4 +17,5 @@ pub mod rung;
 pub mod server;
 pub mod task;
 pub mod unit;
+pub mod vault;
 pub mod wire;

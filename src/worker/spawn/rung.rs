@@ -157,6 +157,7 @@ pub fn pick(isolation: Isolation, is_root: bool) -> Result<Found, String> {
     let fresh = Fresh {
         processes: true,
         users: !is_root,
+        mounts: false,
     };
     let namespaces = namespace::probe(fresh);
     let lacks_of = |rung: Rung| match rung {

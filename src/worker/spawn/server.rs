@@ -41,8 +41,10 @@ use crate::worker::spawn::rung;
 use crate::worker::spawn::rung::Holder;
 use crate::worker::spawn::rung::Isolation;
 use crate::worker::spawn::rung::Rung;
+use crate::worker::spawn::task::Birth;
 use crate::worker::spawn::task::Settled;
 use crate::worker::spawn::task::Task;
+use crate::worker::spawn::vault::Vault;
 use crate::worker::spawn::wire;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
@@ -62,7 +64,7 @@ const FINISHING: &[u8] = b"finishing
 /// How long strays may take to end after SIGKILL.
 const STRAY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Descriptors that come with one message.
-const DESCRIPTORS_MAX: usize = 3;
+const DESCRIPTORS_MAX: usize = 4;
 
 /// What the engine says at the start.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +137,7 @@ struct Server {
     signals: SignalFd,
     rung: Rung,
     holder: Holder,
+    vault: Vault,
     table: Table,
     site: String,
     tasks: BTreeMap<u64, Task>,
@@ -175,19 +178,22 @@ impl Server {
             Err(message) => return Err((socket, message)),
         };
         let mut table = Table::new(settings.identities, engine);
+        let (vault, n_kept) = Vault::find(&found.holder, is_root);
         let ready = Ready {
             rung: found.rung,
             offers: found.offers,
             user: table.engine().0.to_owned(),
             is_root,
-            n_leftovers: found.n_leftovers + n_marked,
+            n_leftovers: found.n_leftovers + n_marked + n_kept,
             identities: table.describe(),
+            credentials: vault.describe(),
         };
         let mut server = Self {
             socket,
             signals,
             rung: found.rung,
             holder: found.holder,
+            vault,
             table,
             site: settings.site,
             tasks: BTreeMap::new(),
@@ -372,8 +378,13 @@ impl Server {
     }
 
     fn spawn(&mut self, spawn: Spawn) -> Result<Task, Failure> {
-        let descriptors = self.descriptors.pop_front().unwrap_or_default();
-        let Ok(stdio) = <[OwnedFd; 3]>::try_from(descriptors) else {
+        let mut descriptors = self.descriptors.pop_front().unwrap_or_default();
+        let memory = match spawn.has_credentials && descriptors.len() == DESCRIPTORS_MAX {
+            true => descriptors.pop(),
+            false => None,
+        };
+        let has_all = memory.is_some() == spawn.has_credentials;
+        let Some(stdio) = <[OwnedFd; 3]>::try_from(descriptors).ok().filter(|_| has_all) else {
             let message = "there are too many open files";
             return Err(Failure::new(FailureKind::Resources, message));
         };
@@ -381,9 +392,19 @@ impl Server {
             return Err(Failure::new(FailureKind::Other, "all tasks are being ended"));
         }
         let grant = self.table.grant(&spawn.claim)?;
+        let owner = grant.account.as_ref().map(|account| (account.uid, account.gid));
+        let given = memory.map(|memory| self.vault.take(&memory, owner)).transpose();
+        let given = given.map_err(|message| Failure::new(FailureKind::Other, message))?;
+        let fresh = self.vault.fresh(given.as_ref());
         self.next_mark += 1;
         let mark = format!("{}.{}.{}", self.site, std::process::id(), self.next_mark);
-        Task::start(spawn, &stdio, grant, &mark, self.rung, &mut self.holder)
+        let birth = Birth {
+            grant,
+            mark: &mark,
+            given,
+            fresh,
+        };
+        Task::start(spawn, &stdio, birth, self.rung, &mut self.holder)
     }
 
     fn read_report(&mut self, id: u64) {

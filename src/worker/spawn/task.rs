@@ -35,6 +35,9 @@ use crate::worker::spawn::namespace;
 use crate::worker::spawn::rung::Holder;
 use crate::worker::spawn::rung::Rung;
 use crate::worker::spawn::unit::Gate;
+use crate::worker::spawn::vault;
+use crate::worker::spawn::vault::Given;
+use crate::worker::spawn::vault::Kept;
 use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Failure;
 use crate::worker::spawn::wire::FailureKind;
@@ -62,6 +65,20 @@ pub(super) struct Task {
     /// For one that outlives the engine: the ends of its output that are read when the engine is gone. That they are
     /// here keeps it from being killed by a broken pipe at that moment.
     drains: Vec<OwnedFd>,
+    /// Its credentials, where no mount keeps them.
+    kept: Option<Kept>,
+}
+
+/// With what a task is born beside what the engine says.
+pub(super) struct Birth<'a> {
+    /// As whom.
+    pub(super) grant: Grant,
+    /// What all its processes carry.
+    pub(super) mark: &'a str,
+    /// Its credentials.
+    pub(super) given: Option<Given>,
+    /// What is its own beside its memory, for them.
+    pub(super) fresh: Fresh,
 }
 
 /// What holds the processes together.
@@ -105,13 +122,19 @@ impl Task {
     pub(super) fn start(
         spawn: Spawn,
         stdio: &[OwnedFd; 3],
-        grant: Grant,
-        mark: &str,
+        birth: Birth<'_>,
         rung: Rung,
         holder: &mut Holder,
     ) -> Result<Self, Failure> {
         let resources = |error: io::Error| Failure::new(FailureKind::Resources, error.to_string());
-        let plan = plan(&spawn, &grant, mark)?;
+        let Birth {
+            grant,
+            mark,
+            mut given,
+            fresh,
+        } = birth;
+        let kept = given.as_mut().and_then(|given| given.kept.take());
+        let plan = plan(&spawn, &grant, mark, given)?;
         let drains = match spawn.at_loss {
             AtLoss::End => Vec::new(),
             AtLoss::Interrupt | AtLoss::Wait => {
@@ -125,7 +148,7 @@ impl Task {
         let (hold, forked) = match holder {
             Holder::Groups(tree) => {
                 let group = tree.group().map_err(resources)?;
-                let forked = fork::fork(Some(group.as_fd()), Fresh::default());
+                let forked = fork::fork(Some(group.as_fd()), fresh);
                 (Hold::Group(group), forked)
             }
             Holder::Namespaces(fresh) => {
@@ -141,10 +164,10 @@ impl Task {
                 }
                 (Hold::Namespace(status), forked)
             }
-            Holder::Sweep => (Hold::Nothing, fork::fork(None, Fresh::default())),
+            Holder::Sweep => (Hold::Nothing, fork::fork(None, fresh)),
             Holder::Units(units) => {
                 let gate = Gate::new().map_err(resources)?;
-                match fork::fork(None, Fresh::default()) {
+                match fork::fork(None, fresh) {
                     Ok(Forked::Child(_)) => {
                         if gate.wait() {
                             child::become_task(&plan, stdio, &report_end);
@@ -202,6 +225,7 @@ impl Task {
             ending: None,
             at_loss: spawn.at_loss,
             drains,
+            kept,
         })
     }
 
@@ -370,6 +394,7 @@ impl Task {
         if let Hold::Group(group) = hold {
             group.remove();
         }
+        drop(self.kept.take());
         match self.failure.take() {
             Some(failure) => Settled::Failed(failure),
             None => Settled::Over(self.status.unwrap_or(Signal::KILL.as_raw())),
@@ -435,6 +460,10 @@ impl Task {
                 FailureKind::Other,
                 format!("its process could not be prepared: {error}"),
             ),
+            (Stage::Credentials, _) => (
+                FailureKind::Other,
+                format!("its credentials could not be put into place: {error}"),
+            ),
             (Stage::Identity, _) => (
                 FailureKind::IdentityUnavailable,
                 format!("the system does not let it become `{user}`: {error}"),
@@ -478,7 +507,7 @@ fn own() -> i32 {
 }
 
 /// Works out what a process is to become, before it is born.
-fn plan(spawn: &Spawn, grant: &Grant, mark: &str) -> Result<Plan, Failure> {
+fn plan(spawn: &Spawn, grant: &Grant, mark: &str, given: Option<Given>) -> Result<Plan, Failure> {
     let text = |text: &str| {
         CString::new(text).map_err(|_| Failure::new(FailureKind::Other, "a text for a process cannot hold a NUL"))
     };
@@ -487,7 +516,10 @@ fn plan(spawn: &Spawn, grant: &Grant, mark: &str) -> Result<Plan, Failure> {
     // Root's own tasks stay where they are.
     let own = rustix::process::geteuid().as_raw();
     let other = grant.account.as_ref().filter(|account| account.uid != own);
-    let variables = variables(spawn, other, &grant.user, mark)?;
+    let mut variables = variables(spawn, other, &grant.user, mark)?;
+    if let Some(given) = &given {
+        variables.insert(vault::VARIABLE, given.path.to_string_lossy().into_owned());
+    }
     let cwd = match (&spawn.cwd, other) {
         (Some(cwd), _) if !cwd.is_empty() => Some(cwd.clone()),
         (_, None) => None,
@@ -520,6 +552,7 @@ fn plan(spawn: &Spawn, grant: &Grant, mark: &str) -> Result<Plan, Failure> {
         cwd: cwd.as_deref().map(text).transpose()?,
         account: grant.account.clone(),
         no_new_privs: grant.no_new_privs,
+        given,
     })
 }
 

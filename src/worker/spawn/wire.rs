@@ -1,6 +1,7 @@
 //! What the engine and `spawnd` say to each other: a length in four bytes, little-endian, then JSON.
 //!
-//! The three descriptors of a task's stdin, stdout and stderr travel with the first byte of its `Spawn`.
+//! The three descriptors of a task's stdin, stdout and stderr travel with the first byte of its `Spawn`, and a fourth
+//! one if it gets credentials: sealed memory, since no message may hold them.
 
 use std::collections::BTreeMap;
 
@@ -64,6 +65,8 @@ pub struct Spawn {
     pub claim: Claim,
     /// What becomes of it when nobody waits for it any more.
     pub at_loss: AtLoss,
+    /// A fourth descriptor holds its credentials.
+    pub has_credentials: bool,
 }
 
 /// What becomes of a process when the engine ends, or dies.
@@ -149,6 +152,8 @@ pub struct Ready {
     pub n_leftovers: usize,
     /// The rows of the identity table, or what is wrong with it; `None` without a table.
     pub identities: Option<Result<Vec<String>, String>>,
+    /// How credentials are kept: a sentence.
+    pub credentials: String,
 }
 
 /// As whom a task would run.
