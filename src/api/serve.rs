@@ -14,6 +14,8 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
+use hyper::header::CACHE_CONTROL;
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -28,6 +30,7 @@ use crate::api::action;
 use crate::api::error::ApiError;
 use crate::api::metrics;
 use crate::identity::peer::Peer;
+use crate::identity::token::issuer;
 
 /// Largest request body: AWS takes 1 MB in all.
 const BODY_BYTES_MAX: usize = 1_572_864;
@@ -37,6 +40,8 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Connections that are open at the same time.
 const CONNECTIONS_MAX: usize = 20_000;
+/// As long as `keyring::CACHE_SECONDS` says: a new key signs no earlier.
+const CACHED: HeaderValue = HeaderValue::from_static("max-age=300");
 /// The pause before a connection is accepted again when none could be.
 const STARVED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -113,6 +118,7 @@ async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<
         (_, "/" | "/health" | "/metrics") => {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n");
         }
+        (&Method::GET, path @ (issuer::DISCOVERY_PATH | issuer::KEYS_PATH)) => return published(api, path).await,
         _ => return plain(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
     }
     let header = |name: &str| {
@@ -165,6 +171,33 @@ async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<
     response
         .body(Full::new(Bytes::from(body.to_string())))
         .expect("the headers are well-formed")
+}
+
+/// Tells everybody how to verify the tokens that states get: nothing of it is secret.
+async fn published(api: &Api, path: &str) -> Response<Full<Bytes>> {
+    let (host, path) = (Arc::clone(&api.host), path.to_owned());
+    let read = tokio::task::spawn_blocking(move || host.published(&path)).await;
+    match read {
+        Ok(Some(Ok(document))) => {
+            let mut response = plain(StatusCode::OK, "application/json", document.to_string());
+            response.headers_mut().insert(CACHE_CONTROL, CACHED);
+            response
+        }
+        Ok(None) => plain(StatusCode::NOT_FOUND, "text/plain", "not found\n"),
+        Ok(Some(Err(error))) => {
+            tracing::error!(error, "The keys of tokens cannot be published.");
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain",
+                "the keys cannot be read\n",
+            )
+        }
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain",
+            "the keys cannot be read\n",
+        ),
+    }
 }
 
 fn plain(status: StatusCode, kind: &str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::cli::error::CliError;
 use crate::cli::source;
+use crate::identity::token::grant;
 use crate::model::principal::Principal;
 use crate::model::principal::PrincipalKind;
 use crate::worker::action::ActionSite;
@@ -58,6 +59,13 @@ impl ConfigurationArguments {
         configuration.rollback_on_failure |= self.rollback_on_failure;
         Ok(configuration)
     }
+}
+
+/// Adds the machine's grants: to whom root serves, or what root runs. Without root, `stepfn run` is its caller's own.
+pub(crate) fn add_grants_of_machine(configuration: &mut Configuration) -> Result<(), CliError> {
+    let own = rustix::process::geteuid().as_raw();
+    let added = configuration.grants.add_directory(Path::new(grant::DIRECTORY), own);
+    added.map_err(|error| CliError::usage(format!("the grants of this machine cannot be used: {error}")))
 }
 
 /// Returns the file that is named, else the one that is here, else the machine's.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::asl::definition::Definition;
 use crate::asl::definition::StateKind;
 use crate::asl::substitution_file::substitutions_from;
+use crate::cli::configuration;
 use crate::cli::configuration::ConfigurationArguments;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -31,6 +32,7 @@ use crate::worker::action::ActionSite;
 use crate::worker::configuration::Configuration;
 use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::nursery::Nursery;
+use crate::worker::tokens::Tokens;
 
 /// The region and the account of local names.
 const REGION: &str = "us-east-1";
@@ -90,7 +92,27 @@ impl Launch {
     }
 
     /// Makes what the tasks share.
-    pub(crate) fn site(&self, configuration: Configuration, actions: ActionSite) -> Result<Site, CliError> {
+    pub(crate) fn site(
+        &self,
+        definition: &Definition,
+        mut configuration: Configuration,
+        actions: ActionSite,
+    ) -> Result<Site, CliError> {
+        if rustix::process::geteuid().is_root() {
+            configuration::add_grants_of_machine(&mut configuration)?;
+        }
+        let tasks = definition
+            .states
+            .iter()
+            .filter(|state| matches!(state.kind, StateKind::Task(_)));
+        let tasks = tasks.map(|state| &*state.name);
+        for sentence in configuration.grants.unused(&source::machine_name(&self.file), tasks) {
+            error::tell(&format!(
+                "{} {}\n",
+                error::paint("1;33", "warning:"),
+                printable(&sentence)
+            ));
+        }
         let options = self.spawning.personal(configuration.socket.as_deref())?;
         Ok(Site {
             lambdas: Lambdas::new(configuration.mappings.functions().clone(), None),
@@ -100,6 +122,7 @@ impl Launch {
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
             has_callbacks: false,
+            tokens: Tokens::new(configuration.grants),
             sfn: std::sync::OnceLock::new(),
         })
     }

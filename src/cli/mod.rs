@@ -18,6 +18,7 @@ mod explain;
 mod explore;
 mod graph;
 mod history;
+mod issuer;
 mod keys;
 mod launch;
 mod logging;
@@ -75,6 +76,7 @@ enum Command {
     Graph(graph::Arguments),
     Explain(explain::Arguments),
     Keys(Box<keys::Arguments>),
+    Issuer(issuer::Arguments),
     Logs(logs::Arguments),
     Plan(Box<plan::Arguments>),
     Ps(ps::Arguments),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Issuer(arguments) => issuer::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Ps(arguments) => ps::run(&arguments),

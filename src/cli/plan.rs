@@ -17,6 +17,7 @@ use crate::engine::run::Options;
 use crate::kernel::event::Status;
 use crate::worker::action::ActionSite;
 use crate::worker::action::Planned;
+use crate::worker::tokens::Tokens;
 
 /// Something would change.
 const CHANGES: u8 = 3;
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         checkpoints: configuration::actions(&configuration).checkpoints,
         ..ActionSite::planning()
     };
-    let site = Arc::new(arguments.launch.site(configuration, actions)?);
+    let site = Arc::new(arguments.launch.site(&definition, configuration, actions)?);
     let options = Options {
         skip_time: true,
         started_by: None,
@@ -65,9 +66,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         }
     };
     let plans = site.actions.plans();
+    let machine = crate::cli::source::machine_name(&arguments.launch.file);
+    let granted = |state: &str| -> Vec<String> {
+        let grants = site.tokens.as_ref().map(Tokens::grants);
+        let rows = grants.map_or_else(Vec::new, |grants| grants.of(&machine, state));
+        rows.iter().map(|row| row.describe()).collect()
+    };
     let text = match arguments.json {
-        true => as_json(&plans),
-        false => as_text(&plans),
+        true => as_json(&plans, &granted),
+        false => as_text(&plans, &granted),
     };
     table::print(&text)?;
     let error = match status {
@@ -86,19 +93,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     )))
 }
 
-fn as_json(plans: &[Planned]) -> String {
+fn as_json(plans: &[Planned], granted: &dyn Fn(&str) -> Vec<String>) -> String {
     let list: Vec<_> = plans
         .iter()
-        .map(|planned| json!({ "State": planned.state_name, "Action": planned.action, "Changes": planned.changes }))
+        .map(|planned| {
+            let mut row = json!({ "State": planned.state_name, "Action": planned.action, "Changes": planned.changes });
+            let tokens = granted(&planned.state_name);
+            if !tokens.is_empty() {
+                row["Tokens"] = json!(tokens);
+            }
+            row
+        })
         .collect();
     format!("{}\n", json!({ "Plan": list }))
 }
 
-fn as_text(plans: &[Planned]) -> String {
+fn as_text(plans: &[Planned], granted: &dyn Fn(&str) -> Vec<String>) -> String {
     let mut text = String::new();
     let mut n_changing = 0;
     for planned in plans {
         let _ = writeln!(text, "{}: {}", printable(&planned.state_name), planned.action);
+        for token in granted(&planned.state_name) {
+            let _ = writeln!(text, "  gets {}", printable(&token));
+        }
         for change in &planned.changes {
             let _ = writeln!(text, "  {}", printable(change));
         }

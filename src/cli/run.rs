@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let configuration = arguments.launch.configuration.load()?;
     let actions = configuration::actions(&configuration);
     let rollback = configuration.rollback_on_failure;
-    let site = Arc::new(arguments.launch.site(configuration, actions)?);
+    let site = Arc::new(arguments.launch.site(&definition, configuration, actions)?);
     let options = Options {
         skip_time: arguments.time == Time::Skip,
         started_by: Some(Arc::new(configuration::myself())),

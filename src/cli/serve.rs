@@ -46,6 +46,7 @@ use crate::worker::lambda::endpoint::LambdaEndpoint;
 use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::nursery::Nursery;
 use crate::worker::spawn::wire::Ready;
+use crate::worker::tokens::Tokens;
 
 /// How long a stopping server waits for the requests that run.
 const REQUESTS_TIME_MAX: Duration = Duration::from_secs(10);
@@ -177,7 +178,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         true => Arc::new(MemoryStore::default()),
         false => Arc::new(SqliteStore::open(&arguments.data).map_err(|error| CliError::usage(error.to_string()))?),
     };
-    let configuration = arguments.configuration.load()?;
+    let mut configuration = arguments.configuration.load()?;
+    configuration::add_grants_of_machine(&mut configuration)?;
     let mut directories = configuration.buckets.clone();
     directories.extend(buckets(&arguments.buckets)?);
     let lock = (!arguments.ephemeral).then(|| arguments.data.join("tasks.lock"));
@@ -192,6 +194,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
             has_callbacks: true,
+            tokens: Tokens::new(configuration.grants),
             sfn: std::sync::OnceLock::new(),
         }),
         quotas: if arguments.no_quotas { Quotas::Off } else { Quotas::Aws },

@@ -245,6 +245,14 @@ impl Host {
         &*self.store
     }
 
+    /// Returns what tells others how to verify the tokens that states get; `None` when none are issued here.
+    ///
+    /// # Errors
+    /// The keys cannot be used: a fragment of a sentence.
+    pub fn published(&self, path: &str) -> Option<Result<serde_json::Value, String>> {
+        self.site.tokens.as_ref()?.published(path)
+    }
+
     /// Returns the region and the account of what is made here.
     pub fn place(&self) -> (&str, &str) {
         (&self.site.region, &self.site.account)

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod policy_directory;
 pub mod refusal;
 mod replay;
-pub mod sigv4;
 mod strict;
 pub mod role;
+pub mod sigv4;
+pub mod token;

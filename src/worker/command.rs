@@ -118,7 +118,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
         at_loss: AtLoss::End,
-        credentials: Vec::new(),
+        credentials: reports.credentials(),
     };
     let program = &mapping.command[0];
     let done = match process::run(&spec, &job.site.nursery, reports, cancel).await {

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::identity::oidc::Issuer;
+use crate::identity::token::grant::Grant;
+use crate::identity::token::grant::Grants;
+use crate::identity::token::grant::TokensTable;
 use crate::lint::level::Level;
 use crate::lint::level::LevelError;
 use crate::lint::level::Levels;
@@ -39,6 +42,8 @@ pub struct Configuration {
     pub socket: Option<PathBuf>,
     /// `[[auth.issuer]]`: whose bearer tokens a server takes.
     pub issuers: Vec<Issuer>,
+    /// `[[grant]]` and `[tokens]`: which states get which tokens.
+    pub grants: Grants,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +65,10 @@ struct File {
     spawn: Spawn,
     #[serde(default)]
     auth: Auth,
+    #[serde(default)]
+    grant: Vec<Grant>,
+    #[serde(default)]
+    tokens: TokensTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,6 +157,9 @@ pub enum ConfigurationError {
     /// An issuer that cannot be trusted as it stands.
     #[error("`[[auth.issuer]]` cannot be used: {0}")]
     Issuer(String),
+    /// A token that cannot be had.
+    #[error("{0}")]
+    Tokens(String),
 }
 
 impl Configuration {
@@ -191,6 +203,7 @@ impl Configuration {
             lint_for_files: rows.collect::<Result<_, _>>()?,
             socket: file.spawn.socket.map(complete),
             issuers: file.auth.issuer,
+            grants: Grants::new(file.grant, file.tokens, directory).map_err(ConfigurationError::Tokens)?,
         })
     }
 }

@@ -15,6 +15,7 @@ pub mod output;
 pub mod process;
 pub mod sfn;
 pub mod spawn;
+pub mod tokens;
 pub mod unmapped;
 
 use std::future::Future;
@@ -40,12 +41,15 @@ use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker::action::ActionSite;
+use crate::worker::credential::Credential;
+use crate::worker::credential::Credentials;
 use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 use crate::worker::sfn::StepFunctions;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Ran;
+use crate::worker::tokens::Tokens;
 
 /// Longest output that is read with the quotas off.
 const UNLIMITED_OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -134,6 +138,8 @@ pub struct Site {
     pub sfn: OnceLock<Arc<dyn StepFunctions>>,
     /// The Lambda functions that no command stands for.
     pub lambdas: Lambdas,
+    /// The tokens that states are granted.
+    pub tokens: Option<Tokens>,
 }
 
 impl Site {
@@ -148,6 +154,7 @@ impl Site {
             has_callbacks: false,
             sfn: OnceLock::new(),
             lambdas: Lambdas::default(),
+            tokens: None,
         }
     }
 }
@@ -234,6 +241,7 @@ pub struct Reports {
     sender: mpsc::UnboundedSender<Message>,
     claim: Claim,
     identity: Arc<Mutex<Identity>>,
+    credentials: Arc<Credentials>,
 }
 
 /// What is known of the account of a task's processes.
@@ -253,6 +261,7 @@ impl Reports {
             sender,
             claim: Claim::default(),
             identity: Arc::default(),
+            credentials: Arc::default(),
         }
     }
 
@@ -265,6 +274,7 @@ impl Reports {
             sender,
             claim: job.claim(),
             identity: Arc::default(),
+            credentials: Arc::default(),
         }
     }
 
@@ -277,6 +287,7 @@ impl Reports {
             sender: self.sender.clone(),
             claim,
             identity: Arc::default(),
+            credentials: Arc::default(),
         }
     }
 
@@ -288,6 +299,16 @@ impl Reports {
     /// Returns for whom the task's processes are started.
     pub fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    /// Returns what the task's processes get to know.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.to_vec()
+    }
+
+    /// Returns one of them by its name.
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| credential.name == name)
     }
 
     /// A process ran so.
@@ -378,7 +399,7 @@ pub fn leaves_to_others(job: &Job) -> bool {
 /// Does one job from its first report to its last.
 pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<Message>, mut cancel: Cancel) {
     let task = job.task.task;
-    let reports = Reports::new(execution, &job, sender);
+    let mut reports = Reports::new(execution, &job, sender);
     let Some(worker) = WORKERS.iter().find(|worker| (worker.matches)(&job)) else {
         return;
     };
@@ -400,7 +421,15 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
     if job.resource.pattern != Pattern::RequestResponse && !waits_for_token && !submits_itself {
         reports.submitted(Payload::new(serde_json::json!({})));
     }
-    let result = (worker.carry_out)(&job, &reports, &mut cancel).await;
+    let result = match tokens::of(&job, worker.name, &mut cancel).await {
+        Ok(mut granted) => {
+            reports.credentials = Arc::new(std::mem::take(&mut granted.credentials));
+            let result = (worker.carry_out)(&job, &reports, &mut cancel).await;
+            granted.give_back().await;
+            result
+        }
+        Err(error) => Err(error),
+    };
     let Identity { ran, refusal } = std::mem::take(&mut *reports.identity());
     let result = refusal.map_or(result, Err);
     match result {

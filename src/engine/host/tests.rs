@@ -40,6 +40,7 @@ fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
             region: Arc::from("us-east-1"),
             account: Arc::from("123456789012"),
             has_callbacks: true,
+            tokens: None,
             sfn: std::sync::OnceLock::new(),
             lambdas: Lambdas::default(),
         }),

@@ -184,7 +184,7 @@ impl Parameters {
             stderr_bytes_max: self.max_output_bytes.unwrap_or(process::STDERR_BYTES_MAX),
             log_stderr: true,
             at_loss: AtLoss::End,
-            credentials: Vec::new(),
+            credentials: work.reports.credentials(),
         }
     }
 
