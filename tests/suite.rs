@@ -33,15 +33,30 @@ fn the_examples_pass_and_three_are_covered_wholly() {
         assert_eq!(case["failures"], json!([]), "{case}");
     }
     assert!(output.status.success(), "{output:?}");
-    for name in ["job-poller", "order-saga", "variables-loop"] {
+    for (name, of_first_case) in [
+        ("job-poller", "5 of 6 transitions"),
+        ("order-saga", "3 of 9 transitions"),
+        ("variables-loop", "5 of 6 transitions"),
+    ] {
         let path = format!("{}/{name}", fixtures());
         let output = scratch.run(&["test", &path, "--fail-under", "100"]);
         assert!(output.status.success(), "{output:?}");
+        // Without the other cases it falls below.
+        let test = fs::read_to_string(format!("{path}/{name}.test.yaml")).unwrap();
+        let test = Tree::read(&test, Format::Yaml).unwrap().value();
+        let first = test["tests"][0]["name"].as_str().unwrap();
+        let output = scratch.run(&["test", &path, "--fail-under", "100", "--filter", &format!(": {first}$")]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(stderr(&output).contains(of_first_case), "{output:?}");
     }
     let path = format!("{}/nested-parallel", fixtures());
     let output = scratch.run(&["test", &path, "--fail-under", "80"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("3 of 4 transitions"), "{output:?}");
+    assert!(
+        stderr(&output).contains("hint: --coverage names what was not run"),
+        "{output:?}"
+    );
 }
 
 /// A machine with a task, and cases that fail in as many ways as there are.
@@ -91,6 +106,7 @@ fn failures_say_what_is_not_as_expected() {
         "`$.c` of the output is absent, not 1.",
         "`$.a[1]` of the output is 2, not 9.",
         "`{% $states.input.output.b = 2 %}` gives false, not true.",
+        "The definition has no state `X`, which `visited` names.",
         "State number 2 is `W`, not `X`; visited were: T, W.",
         "The task of `T` was tried 1 times, not 2.",
         "The variable `v` was never assigned.",
@@ -104,6 +120,12 @@ fn failures_say_what_is_not_as_expected() {
     }
     let output = scratch.run(&["test", ".", "--filter", "wrong$"]);
     assert!(output.stdout.ends_with(b"0 passed, 1 failed\n"), "{output:?}");
+    let output = scratch.run(&["test", ".", "--filter", "absent"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("`absent` matches none of 4 cases"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -232,14 +254,16 @@ fn a_bad_file_does_not_hide_the_others() {
         "tests: [{ name: a, mocks: { Q: { result: 1 } } }]\ndefinition: m.asl.json",
     );
     scratch.write("p.test.yaml", "tests: [");
+    scratch.write("q.test.yaml", "tests: [{ name: a }]\ndefinition: absent.json");
     let output = scratch.run(&["test", "."]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed, 0 failed"));
     let told = stderr(&output);
     for part in [
-        "`./n.test.yaml`: there is no definition of the same name beside it",
-        "in the case `a` `Q` is mocked, which is neither a state nor a resource",
-        "`./p.test.yaml`: ",
+        "`./n.test.yaml`: there is no definition of the same name beside it\nhint: name the definition's file in `definition`",
+        "`./q.test.yaml`: failed to read `./absent.json`: No such file",
+        "error: in the case `a` `Q` is mocked, which is neither a state nor a resource\n --> ./o.test.yaml:1:9\n",
+        "\n --> ./p.test.yaml:1:",
     ] {
         assert!(told.contains(part), "{part}\n{told}");
     }
@@ -460,10 +484,10 @@ fn the_schema_and_the_reader_agree() {
         scratch.write("m.test.json", &value.to_string());
         let told = stderr(&scratch.run(&["test", "m.test.json"]));
         assert!(
-            told.is_empty() || told.contains("test.json`: ") || told.contains("v.json"),
+            told.is_empty() || told.contains("--> m.test.json:") || told.contains("v.json`: No such file"),
             "{told}"
         );
-        told.is_empty() || told.contains("v.json")
+        told.is_empty() || told.contains("v.json`: No such file")
     };
     let mut n_files = 0;
     for directory in fs::read_dir(fixtures()).unwrap() {
@@ -530,6 +554,9 @@ tests:
       expect: { status: CAUGHT_ERROR, error: A, cause: c, output: { e: { Error: A, Cause: c } }, next_state: C } }
   - { name: inner, state: X, input: 7, expect: { output: 7 } }
   - { name: parallel, state: P, mocks: { P: { result: [1] } }, expect: { output: [1] } }
+  - { name: whole, state: S, mocks: { S: { result: { MessageId: i, MD5OfMessageBody: m } } } }
+  - { name: part, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { Other: 1 } } } }
+  - { name: anything, state: S, field_validation_mode: NONE, mocks: { S: { result: { MessageId: 1 } } } }
 "#,
     );
     let output = scratch.run(&["test", ".", "--coverage", "--fail-under", "100"]);
@@ -543,6 +570,7 @@ tests:
   - { name: late, state: T, mocks: { T: { result: 1, after: 1 } } }
   - { name: shape, state: P, mocks: { P: { result: [1, 2] } } }
   - { name: next, state: T, mocks: { T: { result: 1 } }, expect: { next_state: C } }
+  - { name: kind, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { MessageId: 1 } } } }
 "#,
     );
     let output = scratch.run(&["test", ".", "--github"]);
@@ -554,9 +582,7 @@ tests:
         "no time passes when a state is tested by itself",
         "The result of this Parallel must be a list of 1, one for each branch.",
         "The next state is \"P\", not \"C\".",
-  - { name: whole, state: S, mocks: { S: { result: { MessageId: i, MD5OfMessageBody: m } } } }
-  - { name: part, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { Other: 1 } } } }
-  - { name: anything, state: S, field_validation_mode: NONE, mocks: { S: { result: { MessageId: 1 } } } }
+        "Field 'MessageId' must be a string. Mock what the service returns, or let the case have a `field_validation_mode`",
     ] {
         assert!(told.contains(part), "{part}\n{told}");
     }
@@ -570,7 +596,6 @@ fn each_item_of_a_map_has_answers_of_its_own() {
     scratch.machine(json!({ "M": { "Type": "Map", "End": true,
         "ItemProcessor": { "StartAt": "T", "States": { "T": task } } } }));
     scratch.write(
-  - { name: kind, state: S, field_validation_mode: PRESENT, mocks: { S: { result: { MessageId: 1 } } } }
         "m.test.yaml",
         r#"
 mocks: { T: [ { item: 9, result: of the file } ] }
@@ -582,7 +607,6 @@ tests:
         - { result: first in turn }
         - { item: 1, error: E }
         - { item: 1, result: b at last }
-        "Field 'MessageId' must be a string. Mock what the service returns, or let the case have a `field_validation_mode`",
         - { when: "{% $states.input.i = 'c' %}", result: c }
         - { result: second in turn }
     expect: { output: [first in turn, b at last, c, second in turn], attempts: { T: 5 } }

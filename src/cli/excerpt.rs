@@ -45,7 +45,12 @@ fn render_with(renderer: &Renderer, path: &str, text: &str, findings: &[Finding]
             Severity::Information => Level::INFO,
             Severity::Warning => Level::WARNING,
         };
-        let group = level.primary_title(title.as_str()).id(finding.rule);
+        let group = level.primary_title(title.as_str());
+        // What no rule found has no name.
+        let group = match finding.rule {
+            "" => group,
+            rule => group.id(rule),
+        };
         let place = finding
             .span
             .and_then(|span| place(text, span.start as usize, span.end as usize));

@@ -33,6 +33,7 @@ use crate::suite::check::check;
 use crate::suite::coverage::Coverage;
 use crate::suite::coverage::Taken;
 use crate::suite::file::Case;
+use crate::suite::names::strangers;
 use crate::suite::run;
 use crate::suite::run::Ran;
 
@@ -155,9 +156,17 @@ fn run_found(
         })
         .collect();
     if chosen.is_empty() && found.broken.is_empty() {
-        return Err(
-            CliError::usage("there is no case to run").hint("a test file is called NAME.test.yaml or NAME.test.json")
-        );
+        let n_cases: usize = found.suites.iter().map(|suite| suite.cases.len()).sum();
+        return Err(match filter {
+            Some(filter) if n_cases != 0 => {
+                let error = CliError::usage(format!("`{}` matches none of {n_cases} cases", filter.as_str()));
+                error.hint("it is compared with `FILE: CASE`, as the results show it")
+            }
+            _ => CliError::usage("there is no case to run").hint(
+                "a test file is called NAME.test.yaml or NAME.test.json and stands beside NAME.asl.json; \
+                 docs/test.md shows one, and `stepfn test --schema` prints what it may hold",
+            ),
+        });
     }
     let outcomes = run_all(arguments, &chosen);
     let results = Results {
@@ -198,6 +207,9 @@ fn run_found(
                     "error: {covered} of {all} transitions of `{}` were run, fewer than {percent} %\n",
                     machine.path.display()
                 ));
+                if !arguments.coverage {
+                    error::tell("hint: --coverage names what was not run\n");
+                }
             }
         }
     }
@@ -240,10 +252,11 @@ fn run_all<'a>(arguments: &Arguments, chosen: &[(&'a Suite, usize)]) -> Vec<Outc
 fn run_one<'a>(arguments: &Arguments, suite: &'a Suite, number: usize) -> Outcome<'a> {
     let find::Planned { case, config, any_end } = &suite.cases[number];
     let ran = run::run(&suite.machine, case, config.clone(), arguments.seed);
-    let mut failures = match any_end {
+    let mut failures = strangers(&suite.machine.definition, &case.expected);
+    failures.extend(match any_end {
         false => check(&case.expected, &ran),
         true => find::holes(&ran),
-    };
+    });
     if let Some(name) = &case.expected.history {
         let path = suite.path.with_file_name(name);
         failures.extend(compare_history(arguments, &path, &print_history(&ran.history)));

@@ -17,13 +17,14 @@ use crate::suite::mock::Owner;
 use crate::suite::reader::Members;
 use crate::suite::reader::Problem;
 use crate::suite::reader::count;
+use crate::suite::reader::in_jsonata;
 use crate::suite::reader::millis;
 use crate::suite::reader::problem;
 use crate::suite::reader::read;
 use crate::suite::reader::text;
 use crate::suite::reader::texts;
-use crate::suite::rfc9535::Query;
 use crate::suite::result_shape::Strictness;
+use crate::suite::rfc9535::Query;
 
 /// A test file.
 #[derive(Debug)]
@@ -74,9 +75,9 @@ pub struct Single {
     pub variables: BTreeMap<Arc<str>, Payload>,
     /// Attempts that were already made.
     pub retry_count: u32,
-}
     /// What of mocked results is checked.
     pub strictness: Option<Strictness>,
+}
 
 /// What a case is to give. What is absent is not looked at; the status always is.
 #[derive(Debug)]
@@ -127,8 +128,8 @@ const CASE_MEMBERS: &[&str] = &[
     "`context`",
     "`variables`",
     "`retry_count`",
-    "`seed`",
     "`field_validation_mode`",
+    "`seed`",
     "`mocks`",
     "`mock_case`",
     "`expect`",
@@ -179,7 +180,19 @@ pub fn parse(source: &str, format: Format) -> Result<TestFile, Problem> {
     let values = optional(file.take("values"), "`values`")?;
     let mock_config = optional(file.take("mock_config"), "`mock_config`")?;
     let of_all = file.take("mocks");
-    let tests = file.need("tests")?;
+    let tests = match file.take("tests") {
+        Some(tests) => tests,
+        None if file.take("States").is_some() => {
+            return Err(problem(
+                &tree,
+                "this is a definition, not a test file: one called NAME.test.yaml belongs beside it, with `tests`",
+            ));
+        }
+        None => {
+            file.end(FILE_MEMBERS)?;
+            return Err(problem(&tree, "a test file needs `tests`, a list of cases"));
+        }
+    };
     file.end(FILE_MEMBERS)?;
     let Some(elements) = tests.elements().filter(|elements| !elements.is_empty()) else {
         return Err(problem(&tests, "`tests` must be a list with at least one case"));
@@ -267,21 +280,8 @@ fn single(members: &mut Members<'_>) -> Result<Option<Single>, Problem> {
         context: context.map(|value| value.value()),
         variables: BTreeMap::new(),
         retry_count: 0,
-    };
-    if let Some(value) = variables {
-        for (name, value) in Members::of(&value, "`variables`")?.rest() {
-            single.variables.insert(Arc::from(name), Payload::new(value.value()));
-        }
-    }
-    if let Some(value) = retry_count {
-        single.retry_count = u32::try_from(count(&value, "`retry_count`")?)
-            .map_err(|_| problem(&value, "`retry_count` is too large"))?;
-    }
-    Ok(Some(single))
-}
-
         strictness: Some(Strictness::Strict),
-fn expected(tree: Option<&Tree>, is_single: bool) -> Result<Expected, Problem> {
+    };
     if let Some(value) = validation {
         single.strictness = match text(&value, "`field_validation_mode`")?.as_str() {
             "NONE" => None,
@@ -295,6 +295,19 @@ fn expected(tree: Option<&Tree>, is_single: bool) -> Result<Expected, Problem> {
             }
         };
     }
+    if let Some(value) = variables {
+        for (name, value) in Members::of(&value, "`variables`")?.rest() {
+            single.variables.insert(Arc::from(name), Payload::new(value.value()));
+        }
+    }
+    if let Some(value) = retry_count {
+        single.retry_count = u32::try_from(count(&value, "`retry_count`")?)
+            .map_err(|_| problem(&value, "`retry_count` is too large"))?;
+    }
+    Ok(Some(single))
+}
+
+fn expected(tree: Option<&Tree>, is_single: bool) -> Result<Expected, Problem> {
     let mut expected = Expected {
         status: "SUCCEEDED".to_owned(),
         output: None,
@@ -402,8 +415,8 @@ fn condition(value: &Tree) -> Result<(String, Expression), Problem> {
     match Expression::parse(&source, FieldScope::Input) {
         Ok(expression) => Ok((source, expression)),
         Err(errors) => {
-            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-            Err(problem(value, messages.join(" ")))
+            let messages = errors.into_iter().map(|error| error.message);
+            Err(problem(value, in_jsonata("`holds`", messages)))
         }
     }
 }
@@ -419,10 +432,29 @@ mod tests {
         for (source, expected) in [
             ("[]", "a test file must be an object at line 1 column 1"),
             ("tests: []", "`tests` must be a list with at least one case"),
-            ("test: []", "a test file needs `tests`"),
+            ("test: []", "a test file has no member `test`; did you mean `tests`?"),
+            ("type: STANDARD", "a test file needs `tests`"),
+            ("# nothing", "the file is empty; a test file has `tests`"),
+            ("StartAt: A\nStates: {}", "this is a definition, not a test file"),
+            ("tests: [{name: 7}]", "`name` must be a text: write \"7\" at line 1"),
+            (
+                "tests: [{name: a, mocks: {T: }}]",
+                "an answer must be an object, such as",
+            ),
+            (
+                "tests: [{name: a, expect: {holds: '{% ( %}'}}]",
+                "the JSONata of `holds` cannot be read: ",
+            ),
             ("tests: [{name: a}]\nmock: {}", "a test file has no member `mock`"),
             ("tests:\n- input: 1", "a case needs `name` at line 2"),
-            ("tests:\n- name: a\n  expects: {}", "a case has no member `expects`"),
+            (
+                "tests:\n- name: a\n  expects: {}",
+                "a case has no member `expects`; did you mean `expect`?",
+            ),
+            (
+                "tests:\n- name: a\n  zzz: {}",
+                "a case has no member `zzz`; it has `name`, `state`, ",
+            ),
             ("tests:\n- name: a\n- name: a", "two cases named `a` at line 3"),
             (
                 "tests:\n- name: a\n  expect: {outputs: 1}",
@@ -443,6 +475,10 @@ mod tests {
                 "takes only one of",
             ),
             ("tests:\n- name: a\n  context: {}", "`context` needs `state`"),
+            (
+                "tests:\n- {name: a, state: s, field_validation_mode: strict}",
+                "must be STRICT, PRESENT or NONE",
+            ),
             (
                 "tests:\n- name: a\n  expect: {next_state: b}",
                 "`next_state` is what only a single `state` has at line 3",
@@ -475,10 +511,6 @@ mod tests {
             (
                 "tests:\n- name: a\n  mocks: {T: {after: -1, result: 1}}",
                 "must be a number of seconds",
-            (
-                "tests:\n- {name: a, state: s, field_validation_mode: strict}",
-                "must be STRICT, PRESENT or NONE",
-            ),
             ),
         ] {
             let told = parse(source, Format::Yaml).unwrap_err().to_string();

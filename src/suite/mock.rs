@@ -30,6 +30,7 @@ use crate::sim::mock_config::begin;
 use crate::suite::reader::Members;
 use crate::suite::reader::Problem;
 use crate::suite::reader::count;
+use crate::suite::reader::in_jsonata;
 use crate::suite::reader::millis;
 use crate::suite::reader::problem;
 use crate::suite::reader::text;
@@ -86,7 +87,10 @@ impl Mock {
                 answers: vec![answer(tree)?],
                 is_same: true,
             }),
-            Some(elements) if elements.is_empty() => Err(problem(tree, "a mock needs at least one answer")),
+            Some(elements) if elements.is_empty() => Err(problem(
+                tree,
+                "a mock needs at least one answer, such as `{ result: 1 }`",
+            )),
             Some(elements) => Ok(Self {
                 answers: elements.iter().map(answer).collect::<Result<_, _>>()?,
                 is_same: false,
@@ -96,6 +100,12 @@ impl Mock {
 }
 
 fn answer(tree: &Tree) -> Result<Answer, Problem> {
+    if tree.members().is_none() {
+        return Err(problem(
+            tree,
+            "an answer must be an object, such as `{ result: 1 }` or `{ error: Failed }`",
+        ));
+    }
     let mut members = Members::of(tree, "an answer")?;
     let result = members.take("result");
     let error = members.take("error");
@@ -116,8 +126,8 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
         (Some(result), _) => {
             let template = Template::parse_jsonata(&result.value(), FieldScope::Input);
             End::Result(template.map_err(|errors| {
-                let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-                problem(&result, messages.join(" "))
+                let messages = errors.into_iter().map(|error| error.message);
+                problem(&result, in_jsonata("`result`", messages))
             })?)
         }
         (None, Some(error)) => End::Error(StatesError {
@@ -137,8 +147,8 @@ fn answer(tree: &Tree) -> Result<Answer, Problem> {
                 return Err(problem(&value, "`when` must be a JSONata expression `{% … %}`"));
             }
             Some(Expression::parse(&source, FieldScope::Input).map_err(|errors| {
-                let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-                problem(&value, messages.join(" "))
+                let messages = errors.into_iter().map(|error| error.message);
+                problem(&value, in_jsonata("`when`", messages))
             })?)
         }
     };
@@ -259,7 +269,7 @@ impl<'a> Answering<'a> {
                 false => format!(" named '{}'", call.name),
             };
             return Err(format!(
-                "{} has no mock{named}, and neither has its resource '{}'.",
+                "{} has no mock{named}, and neither has its resource '{}': write one of them in `mocks`.",
                 call.who, call.resource
             ));
         };

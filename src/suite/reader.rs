@@ -21,10 +21,33 @@ pub struct Problem {
 /// # Errors
 /// It is neither.
 pub fn read(text: &str, format: Format) -> Result<Tree, Problem> {
-    Tree::read(text, format).map_err(|finding| Problem {
-        message: finding.message.lines().next().unwrap_or_default().to_owned(),
-        place: finding.span,
+    Tree::read(text, format).map_err(|finding| {
+        // That is meant for definitions.
+        let message = match finding.message.lines().next().unwrap_or_default() {
+            "The text is empty" => "the file is empty; a test file has `tests`, a list of cases",
+            line => line,
+        };
+        Problem {
+            message: message.to_owned(),
+            place: finding.span,
+        }
     })
+}
+
+/// Returns a question after the name that is spelled most like a text, nothing if none is near.
+pub fn did_you_mean<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &text.to_lowercase());
+    let near = names
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| 0.8 <= *likeness);
+    let nearest = near.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    nearest.map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"))
+}
+
+/// Puts together what is wrong with an expression.
+pub fn in_jsonata(what: &str, messages: impl Iterator<Item = String>) -> String {
+    let messages: Vec<String> = messages.collect();
+    format!("the JSONata of {what} cannot be read: {}", messages.join(" "))
 }
 
 /// Makes a problem at a value.
@@ -82,10 +105,14 @@ impl<'a> Members<'a> {
     pub fn end(self, known: &[&str]) -> Result<(), Problem> {
         match self.left.first() {
             None => Ok(()),
-            Some((name, value)) => Err(problem(
-                value,
-                format!("{} has no member `{name}`; it has {}", self.what, known.join(", ")),
-            )),
+            Some((name, value)) => {
+                let names = known.iter().map(|name| name.trim_matches('`'));
+                let told = match did_you_mean(name, names) {
+                    told if told.is_empty() => format!("; it has {}", known.join(", ")),
+                    told => told,
+                };
+                Err(problem(value, format!("{} has no member `{name}`{told}", self.what)))
+            }
         }
     }
 }
@@ -97,6 +124,9 @@ impl<'a> Members<'a> {
 pub fn text(value: &Tree, what: &str) -> Result<String, Problem> {
     match value.value() {
         Value::String(text) => Ok(text),
+        plain @ (Value::Bool(_) | Value::Number(_)) => {
+            Err(problem(value, format!("{what} must be a text: write \"{plain}\"")))
+        }
         _ => Err(problem(value, format!("{what} must be a text"))),
     }
 }

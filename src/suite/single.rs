@@ -22,6 +22,7 @@ use crate::suite::coverage::Taken;
 use crate::suite::file::Case;
 use crate::suite::file::Single;
 use crate::suite::mock::Answering;
+use crate::suite::names::no_state;
 use crate::suite::result_shape;
 use crate::suite::result_shape::Strictness;
 use crate::suite::run;
@@ -39,7 +40,7 @@ fn find(machine: &Machine, name: &str) -> Option<StateId> {
 /// Runs the state of a case.
 pub(super) fn run(machine: &Machine, case: &Case, single: &Single, seed: u64) -> Ran {
     let Some(id) = find(machine, &single.state) else {
-        return refused(format!("The definition has no state `{}`.", single.state));
+        return refused(no_state(&machine.definition, &single.state, ""));
     };
     let definition = &machine.definition;
     let state = definition.state(id);

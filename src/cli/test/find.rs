@@ -11,9 +11,13 @@ use crate::asl::definition::StateKind;
 use crate::asl::load::Format;
 use crate::asl::substitution_file::substitutions_from;
 use crate::cli::error::CliError;
+use crate::cli::excerpt;
 use crate::cli::source;
 use crate::cli::source::Source;
 use crate::cli::test::reads::Reads;
+use crate::lint::finding::Confidence;
+use crate::lint::finding::Finding;
+use crate::lint::finding::Severity;
 use crate::sim::exchange::Field;
 use crate::sim::mock_config::MockConfig;
 use crate::sim::mock_config::MockConfigError;
@@ -21,6 +25,8 @@ use crate::sim::mock_config::MockTasks;
 use crate::suite::file;
 use crate::suite::file::Case;
 use crate::suite::file::TestFile;
+use crate::suite::reader::Problem;
+use crate::suite::reader::did_you_mean;
 use crate::suite::run::Machine;
 use crate::suite::run::Ran;
 
@@ -178,17 +184,22 @@ fn suite(path: &Path, reads: &mut Reads) -> Result<Suite, Fault> {
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let format = if is_json { Format::Json } else { Format::Yaml };
     let wrong = |message: String| CliError::usage(format!("`{}`: {message}", path.display()));
-    let mut file = file::parse(&text, format).map_err(|problem| wrong(problem.to_string()))?;
+    let placed = |problem: Problem| misunderstood(path, &text, problem);
+    let mut file = file::parse(&text, format).map_err(placed)?;
     let definition = match &file.definition {
         Some(name) => path.with_file_name(name),
-        None => {
-            beside(path, reads).ok_or_else(|| wrong("there is no definition of the same name beside it".to_owned()))?
-        }
+        None => beside(path, reads).ok_or_else(|| {
+            wrong("there is no definition of the same name beside it".to_owned())
+                .hint("name the definition's file in `definition`, seen from the test file")
+        })?,
     };
-    let substitutions = substitutions(path, &file, reads)?;
-    let (machine, source) = machine(&definition, &substitutions, file.express, reads)?;
+    // Files that the test file names are told with it: else nobody knows who asks for them.
+    let asked = |error: CliError| wrong(error.message().to_owned());
+    let substitutions = substitutions(path, &file, reads).map_err(asked)?;
+    let source = read_definition(&definition, file.express, reads).map_err(asked)?;
+    let machine = machine(&source, &definition, &substitutions)?;
     let config = match &file.mock_config {
-        Some(name) => Some(read_mock_config(&path.with_file_name(name), reads)?),
+        Some(name) => Some(read_mock_config(&path.with_file_name(name), reads).map_err(asked)?),
         None => None,
     };
     for case in &file.cases {
@@ -199,8 +210,12 @@ fn suite(path: &Path, reads: &mut Reads) -> Result<Suite, Fault> {
     let mut cases = Vec::new();
     for case in std::mem::take(&mut file.cases) {
         for name in case.mocks.names() {
-            refuse_stranger(&machine.definition, &case, name)
-                .map_err(|message| wrong(format!("in the case `{}` {message}", case.name)))?;
+            refuse_stranger(&machine.definition, &case, name).map_err(|message| {
+                placed(Problem {
+                    message: format!("in the case `{}` {message}", case.name),
+                    place: Some(case.place),
+                })
+            })?;
         }
         let config = match (&config, &case.mock_case) {
             (Some(config), Some(name)) => {
@@ -258,7 +273,10 @@ fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(
         .into_iter()
         .find_map(|field| Some((field, name.strip_suffix(field.name())?.strip_suffix('.')?)));
     let Some((field, map)) = field.and_then(|(field, name)| Some((field, find(name)?))) else {
-        return Err(format!("`{name}` is mocked, which is neither a state nor a resource"));
+        let question = did_you_mean(name, definition.states.iter().map(|state| &*state.name));
+        return Err(format!(
+            "`{name}` is mocked, which is neither a state nor a resource{question}"
+        ));
     };
     let has_field = match &map.kind {
         StateKind::Map(map) if field == Field::ItemReader => map.item_reader.is_some(),
@@ -273,6 +291,23 @@ fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(
             field.name()
         )),
     }
+}
+
+/// Shows the line of a test file that is not understood.
+fn misunderstood(path: &Path, text: &str, problem: Problem) -> Fault {
+    let message = format!("`{}`: {problem}", path.display());
+    let finding = Finding {
+        rule: "",
+        severity: Severity::Error,
+        confidence: Confidence::Static,
+        message: problem.message,
+        hint: None,
+        location: None,
+        span: problem.place,
+        fix: None,
+    };
+    let told = excerpt::render(&path.display().to_string(), text, &[finding]);
+    Fault { message, told }
 }
 
 /// Returns the definition beside a test file.
@@ -308,27 +343,22 @@ fn substitutions(path: &Path, file: &TestFile, reads: &mut Reads) -> Result<BTre
     Ok(values)
 }
 
-fn machine(
-    path: &Path,
-    substitutions: &BTreeMap<String, String>,
-    express: bool,
-    reads: &mut Reads,
-) -> Result<(Machine, Source), Fault> {
+fn read_definition(path: &Path, express: bool, reads: &mut Reads) -> Result<Source, CliError> {
     reads.note(path);
-    let source = Source {
+    Ok(Source {
         express,
         ..Source::read(path)?
-    };
+    })
+}
+
+fn machine(source: &Source, path: &Path, substitutions: &BTreeMap<String, String>) -> Result<Machine, Fault> {
     match source.compile(substitutions.clone(), false) {
-        Ok(definition) => {
-            let machine = Machine {
-                name: source::machine_name(path),
-                path: path.to_owned(),
-                definition: Arc::new(definition),
-                express,
-            };
-            Ok((machine, source))
-        }
+        Ok(definition) => Ok(Machine {
+            name: source::machine_name(path),
+            path: path.to_owned(),
+            definition: Arc::new(definition),
+            express: source.express,
+        }),
         Err((_, findings)) => {
             let fault = Fault::from(CliError::usage(format!("`{}` is not a valid definition", source.path)));
             Err(Fault {
@@ -383,7 +413,8 @@ fn of_mock_config(path: &Path, text: &str, reads: &mut Reads) -> Result<Suite, F
             any_end: true,
         });
     }
-    let (machine, source) = machine(&definition, &BTreeMap::new(), false, reads)?;
+    let source = read_definition(&definition, false, reads)?;
+    let machine = machine(&source, &definition, &BTreeMap::new())?;
     Ok(Suite {
         path: path.to_owned(),
         reads: Reads::default(),
