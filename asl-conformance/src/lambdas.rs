@@ -201,6 +201,7 @@ pub fn run(
         started_by: None,
         site: Arc::new(Site {
             lambdas: Lambdas::new(mappings.functions().clone(), None),
+            tokens: None,
             mappings,
             actions: ActionSite::default(),
             nursery: Arc::new(Nursery::default()),

@@ -127,6 +127,7 @@ impl Server {
         let options = HostOptions {
             site: Arc::new(Site {
                 lambdas: Lambdas::new(mappings.functions().clone(), None),
+                tokens: None,
                 mappings,
                 actions: ActionSite::default(),
                 nursery: Arc::clone(&nursery),

@@ -37,6 +37,7 @@ fn api() -> Api {
             region: "us-east-1".into(),
             account: "111111111111".into(),
             has_callbacks: true,
+            tokens: None,
             sfn: OnceLock::new(),
             lambdas: Lambdas::default(),
         }),
