@@ -13,6 +13,7 @@ const server = createServer();
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const provider = new Provider(issuer, {
+  ttl: { ClientCredentials: 120 },
   clients: [
     {
       client_id: id,
