@@ -63,6 +63,9 @@ pub(crate) fn run(command: &Command) -> Result<u8, CliError> {
     for (path, of_file) in &configuration.lint_for_files {
         text += &levels(&format!("lint of {path}"), of_file);
     }
+    for (pattern, kind) in configuration.secrets.describe() {
+        let _ = writeln!(text, "secrets: {pattern} -> {kind}");
+    }
     if let Some(socket) = &configuration.socket {
         let _ = writeln!(text, "tasks are started at: {}", socket.display());
     }

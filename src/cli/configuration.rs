@@ -159,6 +159,7 @@ pub(crate) fn actions(configuration: &Configuration) -> ActionSite {
         checkpoints: directory.map(Checkpoints::of_this_process),
         allowed: configuration.allowed.clone(),
         rollback_on_failure: configuration.rollback_on_failure,
+        secrets: configuration.secrets.clone(),
         ..ActionSite::default()
     }
 }

@@ -30,6 +30,7 @@ mod redrive;
 mod replace;
 mod report;
 mod run;
+mod secret;
 mod serve;
 mod show;
 mod source;
@@ -82,6 +83,8 @@ enum Command {
     Ps(ps::Arguments),
     Redrive(redrive::Arguments),
     Run(Box<run::Arguments>),
+    #[command(subcommand)]
+    Secret(secret::Command),
     Serve(Box<serve::Arguments>),
     Show(show::Arguments),
     #[command(hide = true)]
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    keep_memory_to_itself();
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Actions(arguments) => actions::run(&arguments),
         Command::Can(arguments) => can::run(&arguments),
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Ps(arguments) => ps::run(&arguments),
         Command::Redrive(arguments) => redrive::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Secret(command) => secret::run(&command),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Spawnd(arguments) => spawnd::run(arguments),
@@ -139,4 +144,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.code)
         }
     }
+}
+
+/// Has the kernel write no core file when this process crashes: it may hold secrets.
+fn keep_memory_to_itself() {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // It can always be lowered.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }

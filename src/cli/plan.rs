@@ -102,6 +102,9 @@ fn as_json(plans: &[Planned], granted: &dyn Fn(&str) -> Vec<String>) -> String {
             if !tokens.is_empty() {
                 row["Tokens"] = json!(tokens);
             }
+            if !planned.secrets.is_empty() {
+                row["Secrets"] = json!(planned.secrets);
+            }
             row
         })
         .collect();
@@ -118,6 +121,9 @@ fn as_text(plans: &[Planned], granted: &dyn Fn(&str) -> Vec<String>) -> String {
         }
         for change in &planned.changes {
             let _ = writeln!(text, "  {}", printable(change));
+        }
+        for name in &planned.secrets {
+            let _ = writeln!(text, "  read the secret {name}");
         }
         match planned.changes.is_empty() {
             true => text.push_str("  nothing to do\n"),

@@ -11,6 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::error::FAILED;
 use crate::cli::error::printable;
 use crate::cli::table;
+use crate::secret::source::table::Sources;
 use crate::worker::Cancel;
 use crate::worker::Message;
 use crate::worker::Reports;
@@ -68,8 +69,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         family.retain(|saved| !arguments.ids.contains(&saved.id));
         chosen.extend(family);
     }
+    let secrets = match configuration::file(arguments.config.as_deref()) {
+        Some(path) => configuration::read(&path)?.secrets,
+        None => Sources::default(),
+    };
     let site = Site::of_actions(ActionSite {
         checkpoints: Some(checkpoints),
+        secrets,
         ..ActionSite::default()
     });
     let undone = undo(&site, chosen)?;

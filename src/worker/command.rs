@@ -17,6 +17,7 @@ use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Ended;
 use crate::worker::process::Spec;
+use crate::worker::secrets;
 use crate::worker::spawn::wire::AtLoss;
 
 /// How much of a log `LogType: Tail` gives.
@@ -109,6 +110,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     };
     let error_name = mapping.error.as_deref().unwrap_or(default_error);
     let fail = |cause: String| StatesError::new(error_name, process::shorten(&cause));
+    let wanted = secrets::wanted(&mapping.credentials).map_err(|why| fail(format!("In `credentials`, {why}.")))?;
+    let sources = &job.site.actions.secrets;
     let spec = Spec {
         argv: mapping.command.clone(),
         stdin,
@@ -118,7 +121,7 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
         stderr_bytes_max: process::STDERR_BYTES_MAX,
         log_stderr: true,
         at_loss: AtLoss::End,
-        credentials: reports.credentials(),
+        credentials: secrets::credentials(&wanted, sources, reports, cancel).await?,
     };
     let program = &mapping.command[0];
     let done = match process::run(&spec, &job.site.nursery, reports, cancel).await {

@@ -14,6 +14,9 @@ use crate::lint::level::Level;
 use crate::lint::level::LevelError;
 use crate::lint::level::Levels;
 use crate::model::glob;
+use crate::secret::source::table::SecretsTable;
+use crate::secret::source::table::Sources;
+use crate::secret::source::table::SourcesError;
 use crate::worker::action::ACTIONS;
 use crate::worker::action::Allowed;
 use crate::worker::lambda::function::Functions;
@@ -44,6 +47,8 @@ pub struct Configuration {
     pub issuers: Vec<Issuer>,
     /// `[[grant]]` and `[tokens]`: which states get which tokens.
     pub grants: Grants,
+    /// `[secrets]`: where secrets come from.
+    pub secrets: Sources,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +74,8 @@ struct File {
     grant: Vec<Grant>,
     #[serde(default)]
     tokens: TokensTable,
+    #[serde(default)]
+    secrets: SecretsTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -160,6 +167,9 @@ pub enum ConfigurationError {
     /// A token that cannot be had.
     #[error("{0}")]
     Tokens(String),
+    /// A source of secrets that is none.
+    #[error("{0}")]
+    Secrets(#[from] SourcesError),
 }
 
 impl Configuration {
@@ -204,6 +214,7 @@ impl Configuration {
             socket: file.spawn.socket.map(complete),
             issuers: file.auth.issuer,
             grants: Grants::new(file.grant, file.tokens, directory).map_err(ConfigurationError::Tokens)?,
+            secrets: Sources::new(file.secrets, directory)?,
         })
     }
 }

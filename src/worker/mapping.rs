@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::model::glob;
 use crate::worker::lambda::function::Functions;
+use crate::worker::secrets;
 
 /// All mappings, in order; the first that matches counts.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,9 @@ pub struct Mapping {
     pub env: BTreeMap<String, String>,
     /// The error name of a failure that names none itself.
     pub error: Option<String>,
+    /// Secrets that it gets as files, by the files' names: references such as `secret://db/password`.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +58,9 @@ pub enum MappingError {
     /// A variable name or text that no process can have.
     #[error("the mapping of `{0}` holds a variable or an argument that no process can take")]
     Unusable(String),
+    /// A credential that no file can be, or no secret.
+    #[error("in `credentials` of the mapping of `{0}`, {1}")]
+    Credential(String, String),
 }
 
 impl Mappings {
@@ -85,6 +92,8 @@ impl Mappings {
             {
                 return Err(MappingError::Unusable(mapping.resource.clone()));
             }
+            secrets::wanted(&mapping.credentials)
+                .map_err(|why| MappingError::Credential(mapping.resource.clone(), why))?;
             mapping.cwd = Some(match &mapping.cwd {
                 Some(cwd) => directory.join(cwd),
                 None => directory.to_owned(),
@@ -148,6 +157,8 @@ mod tests {
             "[[mapping]]\nresource = 'a'\ncommand = []",
             "[[mapping]]\nresource = 'a'\ncommand = ['a\\u0000']\n[mapping.env]\n'a=b' = 'c'",
             "[[mapping]]\nresource = 'a'\ncommand = ['a']\ncomand = 1",
+            "[[mapping]]\nresource = 'a'\ncommand = ['a']\ncredentials = { db = 'password' }",
+            "[[mapping]]\nresource = 'a'\ncommand = ['a']\ncredentials = { 'a/b' = 'secret://a' }",
             "[[mapping]]\ncommand = ['a']",
             "nonsense",
         ] {

@@ -13,6 +13,7 @@ pub mod mapping;
 pub mod nursery;
 pub mod output;
 pub mod process;
+pub mod secrets;
 pub mod sfn;
 pub mod spawn;
 pub mod tokens;
@@ -40,12 +41,14 @@ use crate::model::principal::PrincipalKind;
 use crate::model::quota::PAYLOAD_BYTES_MAX;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
+use crate::secret::scrub::Scrubber;
 use crate::worker::action::ActionSite;
 use crate::worker::credential::Credential;
 use crate::worker::credential::Credentials;
 use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
+use crate::worker::secrets::Hidden;
 use crate::worker::sfn::StepFunctions;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Ran;
@@ -242,6 +245,7 @@ pub struct Reports {
     claim: Claim,
     identity: Arc<Mutex<Identity>>,
     credentials: Arc<Credentials>,
+    hidden: Arc<Mutex<Hidden>>,
 }
 
 /// What is known of the account of a task's processes.
@@ -262,6 +266,7 @@ impl Reports {
             claim: Claim::default(),
             identity: Arc::default(),
             credentials: Arc::default(),
+            hidden: Arc::default(),
         }
     }
 
@@ -275,6 +280,7 @@ impl Reports {
             claim: job.claim(),
             identity: Arc::default(),
             credentials: Arc::default(),
+            hidden: Arc::default(),
         }
     }
 
@@ -288,6 +294,7 @@ impl Reports {
             claim,
             identity: Arc::default(),
             credentials: Arc::default(),
+            hidden: Arc::default(),
         }
     }
 
@@ -327,6 +334,35 @@ impl Reports {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(in crate::worker) fn hidden(&self) -> MutexGuard<'_, Hidden> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what takes the secrets of the task out of what it gives.
+    pub fn scrubber(&self) -> Arc<Scrubber> {
+        self.hidden().scrubber()
+    }
+
+    /// Takes the secrets of the task out of a result.
+    pub fn without_secrets(&self, result: Result<Payload, StatesError>) -> Result<Payload, StatesError> {
+        let scrubber = self.scrubber();
+        if scrubber.is_idle() {
+            return result;
+        }
+        let text = |text: Option<String>| text.map(|text| scrubber.text(&text).into_owned());
+        match result {
+            Ok(payload) => {
+                let mut value = payload.value().clone();
+                scrubber.value(&mut value);
+                Ok(Payload::new(value))
+            }
+            Err(error) => Err(StatesError {
+                name: text(error.name),
+                cause: text(error.cause),
+            }),
+        }
+    }
+
     fn event(&self, kind: EventKind) {
         // The engine hangs up only when it no longer wants to know.
         let _ = self.sender.send(Message::Event {
@@ -361,7 +397,7 @@ impl Reports {
         let _ = self.sender.send(Message::Log {
             execution: self.execution,
             state: Arc::clone(&self.state),
-            line,
+            line: self.scrubber().text(&line).into_owned(),
         });
     }
 }
@@ -431,7 +467,7 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
         Err(error) => Err(error),
     };
     let Identity { ran, refusal } = std::mem::take(&mut *reports.identity());
-    let result = refusal.map_or(result, Err);
+    let result = reports.without_secrets(refusal.map_or(result, Err));
     match result {
         Ok(response) if waits_for_token => reports.submitted(response),
         Ok(output) => reports.event(EventKind::TaskSucceeded { task, output }),

@@ -16,6 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use crate::model::quota::CAUSE_CHARS_MAX;
+use crate::secret::scrub::Stream;
 use crate::worker::Cancel;
 use crate::worker::Reports;
 use crate::worker::credential::Credentials;
@@ -27,6 +28,7 @@ use crate::worker::output::Keep;
 use crate::worker::output::Kept;
 use crate::worker::output::mark;
 use crate::worker::spawn::vault;
+use crate::worker::secrets;
 use crate::worker::spawn::wire::AtLoss;
 use crate::worker::spawn::wire::Claim;
 use crate::worker::spawn::wire::Failure;
@@ -231,13 +233,18 @@ pub async fn run_child(mut child: Child, spec: &Spec, reports: &Reports, cancel:
         Keep::Ends(bytes_max) => Kept::ends(bytes_max),
     };
     let mut errors = Kept::end(spec.stderr_bytes_max);
+    if let Err(error) = secrets::hide_credentials(&spec.credentials, reports) {
+        child.end().await;
+        return Err(io::Error::other(error.cause.unwrap_or_default()));
+    }
+    let hidden = || Stream::new(reports.scrubber());
 
     let ended = {
         let streams = async {
             tokio::join!(
                 write(stdin, &spec.stdin),
-                read_stdout(stdout, spec.stdout, &mut output, too_long),
-                read_tail(stderr, &mut errors, reports, spec.log_stderr),
+                read_stdout(stdout, spec.stdout, &mut output, hidden(), too_long),
+                read_tail(stderr, &mut errors, hidden(), reports, spec.log_stderr),
             );
         };
         tokio::pin!(streams);
@@ -350,6 +357,7 @@ async fn read_stdout(
     stdout: Option<impl AsyncRead + Unpin>,
     keep: Keep,
     output: &mut Kept,
+    mut hidden: Stream,
     too_long: oneshot::Sender<()>,
 ) {
     let Some(mut stdout) = stdout else { return };
@@ -357,10 +365,10 @@ async fn read_stdout(
     let mut n_bytes = 0;
     loop {
         let length = match stdout.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => break,
             Ok(length) => length,
         };
-        output.push(&buffer[..length]);
+        output.push(&hidden.push(&buffer[..length]));
         n_bytes += length;
         if let Keep::All(bytes_max) = keep
             && bytes_max < n_bytes
@@ -369,39 +377,70 @@ async fn read_stdout(
             return;
         }
     }
+    output.push(&hidden.finish());
 }
 
-async fn read_tail(stderr: Option<impl AsyncRead + Unpin>, tail: &mut Kept, reports: &Reports, log: bool) {
+async fn read_tail(
+    stderr: Option<impl AsyncRead + Unpin>,
+    tail: &mut Kept,
+    mut hidden: Stream,
+    reports: &Reports,
+    log: bool,
+) {
     let Some(mut stderr) = stderr else { return };
     let mut buffer = vec![0; 8192];
-    let mut line = Vec::new();
+    let mut lines = Lines::default();
     let mut last_alive: Option<tokio::time::Instant> = None;
     loop {
         let length = match stderr.read(&mut buffer).await {
             Ok(0) | Err(_) => break,
             Ok(length) => length,
         };
-        tail.push(&buffer[..length]);
+        let bytes = hidden.push(&buffer[..length]);
+        tail.push(&bytes);
         if last_alive.is_none_or(|last| last.elapsed() >= ALIVE_PAUSE) {
             last_alive = Some(tokio::time::Instant::now());
             reports.alive();
         }
         if log {
-            for &byte in &buffer[..length] {
-                if byte == b'\n' || line.len() >= LOG_LINE_BYTES_MAX {
-                    reports.log(String::from_utf8_lossy(&line).into_owned());
-                    line.clear();
-                }
-                if byte != b'\n' {
-                    line.push(byte);
-                }
-            }
+            lines.push(&bytes, reports);
             // The lines are kept until they are shown: one buffer of them at a time.
             tokio::task::yield_now().await;
         }
     }
-    if !line.is_empty() {
-        reports.log(String::from_utf8_lossy(&line).into_owned());
+    let rest = hidden.finish();
+    tail.push(&rest);
+    if log {
+        lines.push(&rest, reports);
+        lines.finish(reports);
+    }
+}
+
+/// Shows what a process writes line by line.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8], reports: &Reports) {
+        for &byte in bytes {
+            if byte == b'\n' || self.0.len() >= LOG_LINE_BYTES_MAX {
+                self.show(reports);
+            }
+            if byte != b'\n' {
+                self.0.push(byte);
+            }
+        }
+    }
+
+    fn finish(mut self, reports: &Reports) {
+        if !self.0.is_empty() {
+            self.show(reports);
+        }
+    }
+
+    fn show(&mut self, reports: &Reports) {
+        reports.log(String::from_utf8_lossy(&self.0).into_owned());
+        self.0.clear();
     }
 }
 

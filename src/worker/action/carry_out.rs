@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
+use crate::secret::value::Wiped;
 use crate::worker::Cancel;
 use crate::worker::Job;
 use crate::worker::Reports;
@@ -22,6 +23,7 @@ use crate::worker::action::checkpoint::Checkpoints;
 use crate::worker::action::checkpoint::Owner;
 use crate::worker::action::checkpoint::Saved;
 use crate::worker::action::facts::Facts;
+use crate::worker::action::reference;
 
 /// The configuration forbids the action.
 const NOT_ALLOWED: &str = "Debian.ActionNotAllowed";
@@ -76,8 +78,8 @@ pub async fn carry_out(job: &Job, reports: &Reports, cancel: &mut Cancel) -> Res
     if work.site.planned.is_none() && !action.is_done_by_processes() {
         check_account(action, &work).await?;
     }
-    let result = settle(action, job, &mut work).await?;
-    let result = Payload::new(result);
+    let result = settle(action, job, &mut work).await;
+    let result = reports.without_secrets(result.map(Payload::new))?;
     match result.text().len() <= job.output_bytes_max() {
         true => Ok(result),
         false => Err(job.output_too_large()),
@@ -125,20 +127,34 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         None => None,
     };
     work.before = saved.as_ref().map(|saved| saved.before.clone());
-    let plan = action.plan(parameters, work).await?;
+    let references = reference::all(facts, parameters);
+    // Nothing is read for a plan: secrets are read when they are used.
+    let resolved = match work.site.planned.is_some() || references.is_empty() {
+        true => Wiped(parameters.clone()),
+        false => reference::resolve(facts, parameters, work).await?,
+    };
+    let resolved = &resolved.0;
+    let plan = action.plan(resolved, work).await?;
+    let finished = |mut result: Value, changed: bool, checkpoint: Option<String>| {
+        if !references.is_empty() {
+            action.conceal(&mut result);
+        }
+        result_of(result, changed, checkpoint)
+    };
     if let Some(planned) = &work.site.planned {
         let has_changes = !plan.changes.is_empty();
         planned.lock().unwrap_or_else(PoisonError::into_inner).push(Planned {
             state_name: owner.state_name,
             action: facts.name,
             changes: plan.changes,
+            secrets: references.iter().map(|found| found.reference.to_string()).collect(),
         });
-        return Ok(result_of(plan.result, has_changes, None));
+        return Ok(finished(plan.result, has_changes, None));
     }
     if plan.changes.is_empty() && saved.is_none() {
         // Who may do nothing is not told how the machine is either.
         check_account(action, work).await?;
-        return Ok(result_of(plan.result, false, None));
+        return Ok(finished(plan.result, false, None));
     }
     if let (None, Some(checkpoints)) = (&saved, checkpoints) {
         let directory = blocking(checkpoints, &owner, |checkpoints, owner| {
@@ -157,13 +173,14 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
     let applied = match plan.changes.is_empty() {
         // A run before a crash did all of it.
         true => Ok(plan.result),
-        false => action.apply(parameters, work).await,
+        false => action.apply(resolved, work).await,
     };
     let result = match applied {
-        Ok(result) => action.verify(parameters, &result, work).await.map(|()| result),
+        Ok(result) => action.verify(resolved, &result, work).await.map(|()| result),
         Err(error) => Err(error),
     };
-    let result = result_of(result?, true, id);
+    let mut result = finished(result?, true, id);
+    work.reports.scrubber().value(&mut result);
     if let Some(saved) = saved {
         note_applied(saved, result.clone()).await?;
     }

@@ -16,6 +16,7 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Parameter;
 use crate::worker::action::facts::is_path;
+use crate::worker::action::reference;
 
 /// What is wrong with a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Problem {
 /// # Errors
 /// All that is wrong, in the order of the parameters.
 pub fn value(facts: &Facts, parameters: &Value) -> Result<(), Vec<Problem>> {
-    Checker::new(facts.name).check(facts, &Sketch::Known(parameters))
+    sketch(facts, &Sketch::Known(parameters))
 }
 
 /// Checks what is known of the parameters before a task starts.
@@ -39,7 +40,18 @@ pub fn value(facts: &Facts, parameters: &Value) -> Result<(), Vec<Problem>> {
 /// # Errors
 /// All that is wrong whatever the rest turns out to be.
 pub fn sketch(facts: &Facts, parameters: &Sketch<'_>) -> Result<(), Vec<Problem>> {
-    Checker::new(facts.name).check(facts, parameters)
+    let mut problems = Checker::new(facts.name)
+        .check(facts, parameters)
+        .err()
+        .unwrap_or_default();
+    let (_, references) = reference::find(facts, parameters);
+    // What is no path because it is a reference is told once.
+    problems.retain(|problem| !references.iter().any(|other| other.pointer == problem.pointer));
+    problems.extend(references);
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems),
+    }
 }
 
 /// Checks the tasks of a definition that name actions. Returns what is wrong by state; pointers begin at the state.
@@ -85,7 +97,7 @@ pub fn parameters_field(language: QueryLanguage) -> &'static str {
 }
 
 /// Writes names for a sentence: `A`, `B` and `C`.
-fn names(names: &[&str], last: &str) -> String {
+pub(super) fn names(names: &[&str], last: &str) -> String {
     let mut text = String::new();
     for (n, name) in names.iter().enumerate() {
         let separator = match n {
@@ -104,14 +116,14 @@ struct Checker {
 }
 
 /// The outermost shape of what is known.
-enum Shape<'a> {
+pub(super) enum Shape<'a> {
     Leaf(&'a Value),
     List(Vec<Sketch<'a>>),
     Members(Vec<(&'a str, Sketch<'a>)>),
     Unknown,
 }
 
-fn shape<'a>(sketch: &Sketch<'a>) -> Shape<'a> {
+pub(super) fn shape<'a>(sketch: &Sketch<'a>) -> Shape<'a> {
     match sketch {
         Sketch::Known(Value::Array(items)) => Shape::List(items.iter().map(Sketch::Known).collect()),
         Sketch::Known(Value::Object(members)) => Shape::Members(

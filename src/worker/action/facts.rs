@@ -32,6 +32,12 @@ impl Facts {
         let family: String = first.into_iter().chain(letters).collect();
         format!("{family}.InvalidParameters")
     }
+
+    /// The parameters in which references to secrets may stand.
+    pub fn secret_capable(&self) -> Vec<&'static str> {
+        let able = self.parameters.iter().filter(|it| it.secrets != Secrets::Never);
+        able.map(|parameter| parameter.name).collect()
+    }
 }
 
 /// One parameter.
@@ -45,6 +51,21 @@ pub struct Parameter {
     pub required: bool,
     /// One sentence; with the default, if there is one.
     pub doc: &'static str,
+    /// Whether references to secrets may stand in it.
+    pub secrets: Secrets,
+}
+
+/// Where references to secrets may stand in a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// Nowhere.
+    Never,
+    /// In the place of any text.
+    Texts,
+    /// In the place of any text, or behind a word and a blank: `Bearer secret://…`.
+    Header,
+    /// Every text is one, and the process gets the secrets as files.
+    Files,
 }
 
 impl Parameter {
@@ -55,6 +76,7 @@ impl Parameter {
             kind,
             required: true,
             doc,
+            secrets: Secrets::Never,
         }
     }
 
@@ -65,7 +87,13 @@ impl Parameter {
             kind,
             required: false,
             doc,
+            secrets: Secrets::Never,
         }
+    }
+
+    /// Makes the same parameter, in which references to secrets may stand.
+    pub const fn with(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod host;
 pub mod http_request;
 pub mod lock;
 pub mod reboot;
+pub mod reference;
 pub mod rollback;
 pub mod shell_run;
 pub mod systemd;
@@ -35,6 +36,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::states_error::StatesError;
+use crate::secret::source::table::Sources;
 use crate::worker::Cancel;
 use crate::worker::Reports;
 use crate::worker::action::checkpoint::Checkpoints;
@@ -101,6 +103,9 @@ pub trait Action: Send + Sync {
     fn keeps(&self, _parameters: &Value) -> bool {
         true
     }
+
+    /// Takes out of a result what tells of secrets in the parameters.
+    fn conceal(&self, _result: &mut Value) {}
 
     /// Finds out what it would change. Changes nothing itself.
     ///
@@ -201,6 +206,8 @@ pub struct ActionSite {
     pub rollback_on_failure: bool,
     /// What of the machine they work on.
     pub host: Host,
+    /// Where secrets come from.
+    pub secrets: Sources,
 }
 
 /// What one task would do.
@@ -212,6 +219,8 @@ pub struct Planned {
     pub action: &'static str,
     /// One line per change.
     pub changes: Vec<String>,
+    /// The secrets that it would read.
+    pub secrets: Vec<String>,
 }
 
 impl ActionSite {

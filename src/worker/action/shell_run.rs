@@ -20,10 +20,12 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Member;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::facts::Secrets;
 use crate::worker::output::Keep;
 use crate::worker::process;
 use crate::worker::process::Done;
 use crate::worker::process::Spec;
+use crate::worker::secrets;
 use crate::worker::spawn::wire::AtLoss;
 
 /// It ended with another exit code than 0, and `Errors` has no name for it.
@@ -57,6 +59,12 @@ static FACTS: Facts = Facts {
             "What it reads: a text as it is, anything else as JSON.",
         ),
         Parameter::optional("Env", Kind::Variables, "Variables added to the environment."),
+        Parameter::optional(
+            "Credentials",
+            Kind::Variables,
+            "Secrets that it gets as files: `{ \"db\": \"secret://db/password\" }` makes `$CREDENTIALS_DIRECTORY/db`.",
+        )
+        .with(Secrets::Files),
         Parameter::optional("Cwd", Kind::Text, "Where it runs."),
         Parameter::optional(
             "Creates",
@@ -126,6 +134,8 @@ struct Parameters {
     stdin: Option<Value>,
     #[serde(default)]
     env: BTreeMap<String, String>,
+    #[serde(default)]
+    credentials: BTreeMap<String, String>,
     cwd: Option<PathBuf>,
     creates: Option<PathBuf>,
     max_output_bytes: Option<usize>,
@@ -167,8 +177,11 @@ impl Parameters {
         }
     }
 
-    fn spec(&self, argv: Vec<String>, work: &Work<'_>) -> Spec {
-        Spec {
+    async fn spec(&self, argv: Vec<String>, work: &mut Work<'_>) -> Result<Spec, StatesError> {
+        let wanted = secrets::wanted(&self.credentials)
+            .map_err(|why| StatesError::new(INVALID_PARAMETERS, format!("In `Credentials` of shell.run, {why}.")))?;
+        let sources = &work.site.secrets;
+        Ok(Spec {
             argv,
             stdin: match &self.stdin {
                 None => Vec::new(),
@@ -184,8 +197,8 @@ impl Parameters {
             stderr_bytes_max: self.max_output_bytes.unwrap_or(process::STDERR_BYTES_MAX),
             log_stderr: true,
             at_loss: AtLoss::End,
-            credentials: work.reports.credentials(),
-        }
+            credentials: secrets::credentials(&wanted, sources, work.reports, work.cancel).await?,
+        })
     }
 
     fn is_done(&self) -> bool {
@@ -227,7 +240,7 @@ impl Action for ShellRun {
 
     async fn apply(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Value, StatesError> {
         let parameters = Parameters::read(parameters)?;
-        let spec = parameters.spec(parameters.argv(), work);
+        let spec = parameters.spec(parameters.argv(), work).await?;
         let done = work.run(&spec, START_FAILED).await?;
         result(&done, &parameters.errors)
     }
@@ -248,7 +261,7 @@ impl Action for ShellRun {
         let Some(argv) = parameters.undo_argv() else {
             return Ok(Value::Null);
         };
-        let spec = parameters.spec(argv, work);
+        let spec = parameters.spec(argv, work).await?;
         let done = work.run(&spec, START_FAILED).await?;
         result(&done, &BTreeMap::new())
     }

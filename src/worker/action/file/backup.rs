@@ -52,16 +52,16 @@ pub(super) fn keep(place: &Place, directory: &Path, name: &str, stop: &Stop) -> 
     Ok(json!(existing))
 }
 
-/// Restores what was before an action.
+/// Restores what was before an action. What somebody else wrote is kept, unless it may be a secret.
 ///
 /// # Errors
 /// The system refuses, or what was kept is damaged.
-pub(super) async fn undo(saved: &Saved, work: &mut Work<'_>) -> Result<Value, StatesError> {
+pub(super) async fn undo(saved: &Saved, keeps_others: bool, work: &mut Work<'_>) -> Result<Value, StatesError> {
     let saved = saved.clone();
-    off_thread(work, move |stop| restore(&saved, stop)).await
+    off_thread(work, move |stop| restore(&saved, keeps_others, stop)).await
 }
 
-fn restore(saved: &Saved, stop: &Stop) -> Result<Value, StatesError> {
+fn restore(saved: &Saved, keeps_others: bool, stop: &Stop) -> Result<Value, StatesError> {
     let path = put::path(&saved.parameters);
     let damaged = |what: &str| {
         let sentence = format!("What was kept of `{}` {what}.", path.display());
@@ -88,10 +88,11 @@ fn restore(saved: &Saved, stop: &Stop) -> Result<Value, StatesError> {
     }
     // Of an apply that did not end, nobody knows what it wrote.
     let written = saved.result.as_ref().map(|result| &result["After"]["Sha256"]);
-    let is_ours = now.as_ref().is_none_or(|now| {
-        written.is_some_and(|written| *written == now.sha256)
-            || before.as_ref().is_some_and(|it| it.sha256 == now.sha256)
-    });
+    let is_ours = !keeps_others
+        || now.as_ref().is_none_or(|now| {
+            written.is_some_and(|written| *written == now.sha256)
+                || before.as_ref().is_some_and(|it| it.sha256 == now.sha256)
+        });
     if !is_ours {
         keep(&place, &saved.directory, REPLACED, stop)?;
     }

@@ -38,6 +38,7 @@ use crate::worker::action::file::off_thread::Stop;
 use crate::worker::action::file::off_thread::off_thread;
 use crate::worker::action::file::ownership::Owned;
 use crate::worker::action::file::place::Place;
+use crate::worker::action::reference;
 
 /// The permission bits of a new file when nobody says otherwise.
 pub(super) const MODE_OF_NEW: u32 = 0o644;
@@ -60,7 +61,9 @@ pub(super) const RESULT: &[Member] = &[
 ];
 
 pub(super) const UNDO: &str = "Restores content, mode, owner, group and time of the file that was there, or removes the \
-                               new one. What somebody else wrote since is kept beside the checkpoint, as `replaced`.";
+                               new one. What somebody else wrote since is kept beside the checkpoint, as `replaced`. When what \
+                               it is to hold is secret, nothing of it is kept: a new file is removed, and one that was \
+                               there is not restored and gets no checkpoint; `Before` and `After` lack `Sha256` and `Bytes`.";
 
 /// What every action on files says about itself.
 pub(super) const DETAILS: &str = "The new file is on the disk before it takes the old one's name, so nobody ever sees half \
@@ -157,12 +160,38 @@ impl Action for Put {
         paths.into_iter().flatten().map(lock).collect()
     }
 
+    fn keeps(&self, parameters: &Value) -> bool {
+        // What was there may be the secret as it was before: it is not copied.
+        !self.has_secrets(parameters) || path(parameters).symlink_metadata().is_err()
+    }
+
+    fn conceal(&self, result: &mut Value) {
+        // They tell a secret that can be guessed.
+        for side in ["Before", "After"] {
+            if let Some(Value::Object(file)) = result.get_mut(side) {
+                file.remove("Sha256");
+                file.remove("Bytes");
+            }
+        }
+    }
+
     async fn plan(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Plan, StatesError> {
+        if work.site.planned.is_some() && self.has_secrets(parameters) {
+            let path = path(parameters);
+            return Ok(Plan {
+                changes: vec![format!("write {} (what it is to hold is secret)", path.display())],
+                result: result(&path, None, None),
+            });
+        }
         let (wanted, parameters) = (self.wanted, parameters.clone());
         off_thread(work, move |stop| plan(wanted, &parameters, stop)).await
     }
 
     async fn save(&self, parameters: &Value, directory: &Path, work: &mut Work<'_>) -> Result<Value, StatesError> {
+        if self.has_secrets(parameters) && path(parameters).symlink_metadata().is_ok() {
+            let sentence = format!("`{}` was made meanwhile.", path(parameters).display());
+            return Err(fault(&CHANGED_MEANWHILE, sentence));
+        }
         save(parameters, directory, work).await
     }
 
@@ -177,7 +206,13 @@ impl Action for Put {
     }
 
     async fn undo(&self, saved: &Saved, work: &mut Work<'_>) -> Result<Value, StatesError> {
-        backup::undo(saved, work).await
+        backup::undo(saved, !self.has_secrets(&saved.parameters), work).await
+    }
+}
+
+impl Put {
+    fn has_secrets(&self, parameters: &Value) -> bool {
+        !reference::all(self.facts, parameters).is_empty()
     }
 }
 

@@ -84,7 +84,7 @@ impl Action for Remove {
     }
 
     async fn undo(&self, saved: &Saved, work: &mut Work<'_>) -> Result<Value, StatesError> {
-        backup::undo(saved, work).await
+        backup::undo(saved, true, work).await
     }
 }
 

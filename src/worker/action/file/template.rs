@@ -19,6 +19,7 @@ use crate::worker::action::facts::ErrorName;
 use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::facts::Secrets;
 use crate::worker::action::file::existing::Existing;
 use crate::worker::action::file::fault;
 use crate::worker::action::file::fault::NOT_FOUND;
@@ -57,7 +58,8 @@ static FACTS: Facts = Facts {
         put::PATH,
         Parameter::optional("Template", Kind::AnyText, "The template."),
         Parameter::optional("TemplateFile", Kind::Path, "A file that holds the template."),
-        Parameter::optional("Values", Kind::Json, "An object: what the template's names stand for."),
+        Parameter::optional("Values", Kind::Json, "An object: what the template's names stand for.")
+            .with(Secrets::Texts),
         ownership::MODE,
         ownership::OWNER,
         ownership::GROUP,

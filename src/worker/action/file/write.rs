@@ -10,6 +10,7 @@ use crate::worker::action;
 use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::facts::Secrets;
 use crate::worker::action::file::existing::Existing;
 use crate::worker::action::file::fault::INVALID_PARAMETERS;
 use crate::worker::action::file::fault::fault;
@@ -32,7 +33,8 @@ static FACTS: Facts = Facts {
             "Content",
             Kind::AnyText,
             "What it is to hold, as it is: no line end is added.",
-        ),
+        )
+        .with(Secrets::Texts),
         Parameter::optional(
             "ContentBase64",
             Kind::AnyText,

@@ -29,6 +29,7 @@ use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Member;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::facts::Secrets;
 use crate::worker::action::http_request::exchange;
 use crate::worker::action::http_request::exchange::Answer;
 use crate::worker::action::http_request::exchange::Ask;
@@ -38,6 +39,7 @@ use crate::worker::action::http_request::fault::INVALID_PARAMETERS;
 use crate::worker::action::http_request::fault::STATUS_CODE;
 use crate::worker::action::http_request::fault::TIMED_OUT;
 use crate::worker::action::http_request::fault::fault;
+use crate::worker::action::reference;
 use crate::worker::process;
 
 /// As long as AWS's HTTP Task waits.
@@ -61,13 +63,19 @@ static FACTS: Facts = Facts {
             Kind::OneOf(&["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]),
             "`GET` when it is not said.",
         ),
-        Parameter::optional("Headers", Kind::Variables, "Headers by name."),
+        Parameter::optional(
+            "Headers",
+            Kind::Variables,
+            "Headers by name. A reference to a secret may stand behind a word: `Bearer secret://api/token`.",
+        )
+        .with(Secrets::Header),
         Parameter::optional("Query", Kind::Variables, "Added to the URL's query, escaped."),
         Parameter::optional(
             "Body",
             Kind::Json,
             "What it carries: a text as it is, anything else as JSON with the fitting `Content-Type`.",
-        ),
+        )
+        .with(Secrets::Texts),
         Parameter::optional(
             "SuccessStatusCodes",
             Kind::List(&Kind::Integer(100, 599)),
@@ -209,7 +217,9 @@ impl Parameters {
             })
         };
         let answer = alive(work, sent).await?;
-        let result = result(&answer);
+        let mut result = result(&answer);
+        // Before anything is cut off: half a secret is not found.
+        work.reports.scrubber().value(&mut result);
         match self.is_success(answer.status.as_u16()) {
             true => Ok(result),
             false => Err(StatesError::new(
@@ -257,10 +267,12 @@ impl Action for HttpRequest {
         &FACTS
     }
 
-    async fn plan(&self, parameters: &Value, work: &mut Work<'_>) -> Result<Plan, StatesError> {
-        let parameters: Parameters = action::read(parameters)?;
+    async fn plan(&self, checked: &Value, work: &mut Work<'_>) -> Result<Plan, StatesError> {
+        let parameters: Parameters = action::read(checked)?;
         let ask = parameters.ask(work.output_bytes_max)?;
-        if changes_nothing(&ask.method) {
+        // A plan reads no secrets, so it cannot ask with them.
+        let is_asked = work.site.planned.is_none() || reference::all(&FACTS, checked).is_empty();
+        if changes_nothing(&ask.method) && is_asked {
             return Ok(Plan {
                 changes: Vec::new(),
                 result: parameters.send(work).await?,
