@@ -7,6 +7,7 @@ use crate::worker::action::check;
 use crate::worker::action::facts::Facts;
 use crate::worker::action::facts::Kind;
 use crate::worker::action::facts::Parameter;
+use crate::worker::action::facts::Secrets;
 
 /// Returns one line per action: name and summary.
 pub fn list() -> Vec<(&'static str, &'static str)> {
@@ -42,7 +43,7 @@ is an object: the members below, `Changed` (did anything change?) and, where som
 `Checkpoint`: an id for [`undo`](#undo), `stepfn undo` and `--rollback-on-failure`.
 
 Any action can also fail with `Debian.ActionNotAllowed` (the configuration forbids it), `Debian.CheckpointFailed` (what
-undoing needs cannot be kept: nothing was changed), `Debian.LockFailed`, `Debian.IdentityUnavailable` (it cannot run as
+undoing needs cannot be kept: nothing was changed), `Debian.LockFailed`, `Debian.SecretUnavailable` ([docs](secrets.md)), `Debian.IdentityUnavailable` (it cannot run as
 the account that the role demands), and `States.Timeout` or `States.HeartbeatTimeout`, as any task.
 
 ";
@@ -88,7 +89,15 @@ fn parameters(text: &mut String, list: &[Parameter], indent: &str) {
             Kind::Record(_) => "an object".to_owned(),
             kind => check::describe(kind),
         };
-        let _ = writeln!(text, "{indent}- `{}` ({kind}{must}): {}", parameter.name, parameter.doc);
+        let secrets = match parameter.secrets {
+            Secrets::Never | Secrets::Files => "",
+            Secrets::Texts | Secrets::Header => " May hold [secrets](secrets.md).",
+        };
+        let _ = writeln!(
+            text,
+            "{indent}- `{}` ({kind}{must}): {}{secrets}",
+            parameter.name, parameter.doc
+        );
         if let Kind::Record(members) = parameter.kind {
             parameters(text, members, &format!("{indent}  "));
         }

@@ -84,7 +84,8 @@ fn escaped(name: &str) -> String {
 }
 
 fn shown(pointer: &str) -> String {
-    pointer.trim_start_matches('/').replace('/', ".")
+    let path = pointer.trim_start_matches('/').replace('/', ".");
+    path.replace("~1", "/").replace("~0", "~")
 }
 
 struct Finder<'f> {
