@@ -379,7 +379,7 @@ fn people_see_where_secrets_come_from_and_never_what_they_are() {
     let output = scratch.run(&["plan", "m.asl.json"]);
     let plan = String::from_utf8_lossy(&output.stdout);
     assert!(
-        plan.contains("  read the secret db/password\n  write "),
+        plan.contains("  reads the secret db/password\n  write "),
         "{plan} {output:?}"
     );
     assert!(!scratch.0.join("target").exists());

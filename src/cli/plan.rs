@@ -119,11 +119,11 @@ fn as_text(plans: &[Planned], granted: &dyn Fn(&str) -> Vec<String>) -> String {
         for token in granted(&planned.state_name) {
             let _ = writeln!(text, "  gets {}", printable(&token));
         }
+        for name in &planned.secrets {
+            let _ = writeln!(text, "  reads the secret {name}");
+        }
         for change in &planned.changes {
             let _ = writeln!(text, "  {}", printable(change));
-        }
-        for name in &planned.secrets {
-            let _ = writeln!(text, "  read the secret {name}");
         }
         match planned.changes.is_empty() {
             true => text.push_str("  nothing to do\n"),

@@ -244,7 +244,10 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         for (text, expected) in [
             ("[bucket]\n", "unknown field `bucket`"),
-            ("[[secrets.source]]\nmatch = '*'\nkind = 'x'", "`[[secrets.source]]` number 1"),
+            (
+                "[[secrets.source]]\nmatch = '*'\nkind = 'x'",
+                "`[[secrets.source]]` number 1",
+            ),
             (
                 "[actions]\nallow = ['apk.*']",
                 "`apk.*` in `[actions]` matches no action",

@@ -506,6 +506,10 @@ mod tests {
             ),
             (credentials(&[("a", &long)]), "longer than can be passed"),
             (credentials(&[("a", b"".as_slice()); CREDENTIALS_MAX + 1]), "more credentials than"),
+            (
+                credentials(&[("a", b"".as_slice()); CREDENTIALS_MAX + 1]),
+                "more credentials than",
+            ),
         ] {
             let error = pack(&given).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("canary"), "{error}");
