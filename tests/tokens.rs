@@ -29,6 +29,11 @@ use scratch::Scratch;
 use scratch::stderr;
 use scratch::stdout;
 
+/// Returns what a program printed, whatever it is.
+fn text_of(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Its own keys, and a grant to the state `Push`.
 const ISSUE: &str = "[tokens.issuer]\nurl = 'https://tokens.example.com'\ndirectory = 'keys'\n\
                      [[grant]]\nstate = 'Push'\nflow = 'issue'\naudience = 'registry'\nttl = '2m'\n";
@@ -71,7 +76,7 @@ fn a_state_gets_its_token_and_no_other_state_does() {
     scratch.machine(json!({ "Push": push, "Report": report }));
     let output = scratch.run(&["run", "m.asl.json"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let output: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let output: Value = stdout(&output);
     assert_eq!(output["report"]["Stdout"], "none\n");
     let claims = claims(output["push"]["Stdout"].as_str().unwrap());
     assert_eq!(
@@ -102,7 +107,7 @@ fn no_value_of_a_token_is_kept() {
     assert!(output.status.success(), "{}", stderr(&output));
     let token = fs::read_to_string(&seen).unwrap();
     assert_eq!(token.split('.').count(), 3);
-    assert!(!stdout(&output).contains(&token) && !stderr(&output).contains(&token));
+    assert!(!text_of(&output).contains(&token) && !stderr(&output).contains(&token));
     assert!(fs::metadata(scratch.0.join("environ")).unwrap().len() > 0);
     assert_absent(&scratch.0, &token, &["seen"]);
 
@@ -166,7 +171,7 @@ fn a_server_publishes_how_to_verify_its_tokens() {
     let rotated = scratch.run(&["issuer", "rotate"]);
     assert!(rotated.status.success(), "{}", stderr(&rotated));
     assert_eq!(keys(&get("/.well-known/jwks.json").1).len(), 2);
-    let shown: Value = serde_json::from_str(&stdout(&scratch.run(&["issuer", "show", "--json"]))).unwrap();
+    let shown: Value = stdout(&scratch.run(&["issuer", "show", "--json"]));
     assert_eq!(
         (&shown["keys"][0]["signs"], &shown["keys"][1]["signs"]),
         (&json!(true), &json!(false))
@@ -374,7 +379,7 @@ fn a_plan_names_what_would_be_granted_and_asks_nobody() {
     giver.configure(&scratch);
     scratch.machine(json!({ "Push": task("true") }));
     let planned = scratch.run(&["plan", "m.asl.json"]);
-    let text = stdout(&planned);
+    let text = text_of(&planned);
     let line = "gets the token `token` of `p` (client_credentials) for `registry` with the scope `a b`, at most 300 s";
     assert!(text.contains(line), "{text}{}", stderr(&planned));
     assert!(giver.asked.lock().unwrap().is_empty());
@@ -428,7 +433,7 @@ fn without_rights_a_token_is_in_a_directory_of_the_user() {
     let output = run(&["run", "m.asl.json"]);
     let doctor = run(&["doctor"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let output: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let output: Value = stdout(&output);
     let mut lines = output["Stdout"].as_str().unwrap().lines();
     assert_eq!(lines.next(), Some("nobody 500"), "{output}");
     let directory = lines.next().unwrap();
@@ -436,7 +441,7 @@ fn without_rights_a_token_is_in_a_directory_of_the_user() {
         directory.contains("stepfn-credentials") && !Path::new(directory).exists(),
         "{directory}"
     );
-    let said = stdout(&doctor);
+    let said = text_of(&doctor);
     assert!(
         said.contains("every process of the task's account can read them"),
         "{said}"

@@ -18,7 +18,7 @@ pub mod policy;
 pub mod policy_directory;
 pub mod refusal;
 mod replay;
-mod strict;
 pub mod role;
 pub mod sigv4;
+mod strict;
 pub mod token;

@@ -268,7 +268,7 @@ impl Grants {
         };
         let (_, names) = directory.files()?;
         for file in directory.read::<File>(&names)? {
-            for row in file.grant {
+            for row in file.table.grant {
                 self.check(&row)
                     .map_err(|error| format!("`{}`: {error}", path.display()))?;
                 self.rows.push(row);

@@ -505,7 +505,10 @@ mod tests {
                 "two credentials named `a`",
             ),
             (credentials(&[("a", &long)]), "longer than can be passed"),
-            (credentials(&[("a", b"".as_slice()); CREDENTIALS_MAX + 1]), "more credentials than"),
+            (
+                credentials(&[("a", b"".as_slice()); CREDENTIALS_MAX + 1]),
+                "more credentials than",
+            ),
             (
                 credentials(&[("a", b"".as_slice()); CREDENTIALS_MAX + 1]),
                 "more credentials than",
