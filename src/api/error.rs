@@ -3,6 +3,7 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::identity::refusal::Refusal;
 use crate::model::arn::ArnError;
 use crate::store::StoreError;
 
@@ -82,6 +83,15 @@ impl From<StoreError> for ApiError {
                 ..Self::new("ServiceUnavailable", "The service is temporarily unavailable.")
             },
             _ => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: refusal.status,
+            ..Self::new(refusal.name, refusal.message)
         }
     }
 }

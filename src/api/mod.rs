@@ -22,6 +22,7 @@ pub mod serve;
 pub mod shapes;
 pub mod tags;
 pub mod test_state;
+pub mod tls;
 pub mod wire;
 
 #[cfg(test)]

@@ -16,10 +16,13 @@ use hyper::body::Bytes;
 use hyper::body::Incoming;
 use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
+use serde_json::Value;
+use serde_json::json;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
@@ -29,29 +32,47 @@ use crate::api::Api;
 use crate::api::action;
 use crate::api::error::ApiError;
 use crate::api::metrics;
+use crate::identity::caller::Caller;
+use crate::identity::gate::Connection;
+use crate::identity::gate::Mode;
 use crate::identity::peer::Peer;
 use crate::identity::token::issuer;
+use crate::identity::refusal::Refusal;
 
 /// Largest request body: AWS takes 1 MB in all.
 const BODY_BYTES_MAX: usize = 1_572_864;
+/// The answer to who asks whether the server lives.
+const HEALTHY: &str = "{\"status\":\"ok\"}";
 /// How long a client may take for its headers.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a client may take for its body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
-/// Connections that are open at the same time.
-const CONNECTIONS_MAX: usize = 20_000;
 /// As long as `keyring::CACHE_SECONDS` says: a new key signs no earlier.
 const CACHED: HeaderValue = HeaderValue::from_static("max-age=300");
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Connections of this machine that are open at the same time.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// The same for an address that other machines reach: each may hold a body in memory before anybody knows who sent it.
+pub const REMOTE_CONNECTIONS_MAX: usize = 1_000;
 /// The pause before a connection is accepted again when none could be.
 const STARVED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections of one listener until `stop` says so, then waits for the requests that run.
-pub async fn serve<S, F>(api: Arc<Api>, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
-where
+///
+/// `accept` returns what is known of the other end, and what has to happen before requests can be read: the handshake
+/// of TLS, or nothing.
+pub async fn serve<S, F, O>(
+    api: Arc<Api>,
+    n_connections_max: usize,
+    accept: impl Fn() -> F,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = std::io::Result<(S, Peer)>>,
+    F: Future<Output = std::io::Result<(O, Peer)>>,
+    O: Future<Output = std::io::Result<S>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(n_connections_max));
     let graceful = hyper_util::server::graceful::GracefulShutdown::new();
     let mut is_starved = false;
     loop {
@@ -66,8 +87,9 @@ where
             stream = accept() => stream,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (stream, peer) = match stream {
+        let (opening, peer) = match stream {
             Ok(accepted) => accepted,
+            Err(error) if is_of_the_client(&error) => continue,
             Err(error) => {
                 if !is_starved {
                     tracing::warn!(%error, "No connection can be accepted at the moment.");
@@ -79,29 +101,43 @@ where
             }
         };
         is_starved = false;
-        let (for_requests, peer) = (Arc::clone(&api), Arc::new(peer));
-        let service = service_fn(move |request| {
-            let (api, peer) = (Arc::clone(&for_requests), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(answer(&api, &peer, request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIME_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        let n_connections = api.n_connections.clone();
-        n_connections.inc();
+        let (api, watcher) = (Arc::clone(&api), graceful.watcher());
+        api.n_connections.inc();
         tokio::spawn(async move {
-            // A client that goes away is no error of ours.
-            let _ = connection.await;
-            n_connections.dec();
+            match tokio::time::timeout(HANDSHAKE_TIME_MAX, opening).await {
+                Ok(Ok(stream)) => {
+                    let (for_requests, connection) = (Arc::clone(&api), Arc::new(Connection::new(peer)));
+                    let service = service_fn(move |request| {
+                        let (api, connection) = (Arc::clone(&for_requests), Arc::clone(&connection));
+                        async move { Ok::<_, Infallible>(answer(&api, &connection, request).await) }
+                    });
+                    let served = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEADER_TIME_MAX)
+                        .serve_connection(TokioIo::new(stream), service);
+                    // A client that goes away is no error of ours.
+                    let _ = watcher.watch(served).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "A connection could not be secured."),
+                Err(_) => tracing::debug!(%peer, "A connection was not secured in time."),
+            }
+            api.n_connections.dec();
             drop(slot);
         });
     }
     graceful.shutdown().await;
 }
 
-async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Tells whether a connection was over before it was accepted.
+fn is_of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::NotConnected
+    )
+}
+
+async fn answer(api: &Api, connection: &Connection, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if request.headers().contains_key("origin") {
         // Only browsers send it. A page from anywhere can reach the loopback address and, with a name of its own
         // that leads here, pass for the same origin; what it starts would run commands on this machine.
@@ -111,11 +147,16 @@ async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<
             "web pages may not call this server\n",
         );
     }
+    let is_remote = matches!(connection.peer, Peer::Remote { .. });
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => {}
-        (&Method::GET, "/health") => return plain(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"),
-        (&Method::GET, "/metrics") => return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics()),
-        (_, "/" | "/health" | "/metrics") => {
+        (&Method::GET, "/health") if is_remote => {}
+        (&Method::GET, "/health") => return plain(StatusCode::OK, "application/json", HEALTHY),
+        (&Method::GET, "/metrics") if matches!(api.gate.mode(), Mode::Dev { .. }) => {
+            return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics());
+        }
+        (&Method::GET, "/metrics" | "/whoami") => {}
+        (_, "/" | "/health" | "/metrics" | "/whoami") => {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n");
         }
         (&Method::GET, path @ (issuer::DISCOVERY_PATH | issuer::KEYS_PATH)) => return published(api, path).await,
@@ -126,21 +167,14 @@ async fn answer(api: &Api, peer: &Peer, request: Request<Incoming>) -> Response<
         Some(value.to_owned())
     };
     let (target, trace) = (header("x-amz-target"), header("x-amzn-trace-id"));
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
-    let answer = match tokio::time::timeout(BODY_TIME_MAX, body).await {
-        Ok(Ok(body)) => {
-            let caller = api.gate.admit(peer);
-            api.call(caller, target.as_deref(), trace.as_deref(), &body.to_bytes())
-                .await
-        }
-        Ok(Err(_)) => Err(ApiError {
-            status: 413,
-            ..ApiError::new("RequestEntityTooLargeException", "The request is larger than 1 MB.")
-        }),
-        Err(_) => Err(ApiError {
-            status: 408,
-            ..ApiError::new("RequestTimeoutException", "The request did not arrive in time.")
-        }),
+    let (head, body) = request.into_parts();
+    let admitted = admit(api, connection, &head, body).await;
+    let answer = match (admitted, head.uri.path()) {
+        (Ok((caller, body)), "/") => api.call(caller, target.as_deref(), trace.as_deref(), &body).await,
+        (Ok(_), "/health") => return plain(StatusCode::OK, "application/json", HEALTHY),
+        (Ok(_), "/metrics") => return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics()),
+        (Ok((caller, _)), _) => Ok(who(api, &caller)),
+        (Err(error), _) => Err(error),
     };
     if let Err(error) = &answer {
         // Neither message nor body: both hold what clients sent.
@@ -198,6 +232,44 @@ async fn published(api: &Api, path: &str) -> Response<Full<Bytes>> {
             "the keys cannot be read\n",
         ),
     }
+}
+
+/// Reads a request's body and finds out who sent it.
+async fn admit(
+    api: &Api,
+    connection: &Connection,
+    head: &Parts,
+    body: Incoming,
+) -> Result<(Arc<Caller>, Bytes), ApiError> {
+    let refused = |refusal: Refusal| {
+        let uid = connection.peer.uid();
+        tracing::warn!(peer = %connection.peer, uid, error = refusal.name, why = refusal.message, "A caller was refused.");
+        ApiError::from(refusal)
+    };
+    api.gate.greet(connection, head).map_err(refused)?;
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    let body = match tokio::time::timeout(BODY_TIME_MAX, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            return Err(ApiError {
+                status: 413,
+                ..ApiError::new("RequestEntityTooLargeException", "The request is larger than 1 MB.")
+            });
+        }
+        Err(_) => {
+            return Err(ApiError {
+                status: 408,
+                ..ApiError::new("RequestTimeoutException", "The request did not arrive in time.")
+            });
+        }
+    };
+    let caller = api.gate.admit(connection, head, &body).await.map_err(refused)?;
+    Ok((caller, body))
+}
+
+/// Says as whom a caller is known: `{"principal": {…}, "groups": […], "auth": "dev"}`.
+fn who(api: &Api, caller: &Caller) -> Value {
+    json!({ "principal": *caller.principal, "groups": caller.groups, "auth": api.gate.mode().name() })
 }
 
 fn plain(status: StatusCode, kind: &str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {

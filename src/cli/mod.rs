@@ -21,6 +21,7 @@ mod history;
 mod issuer;
 mod keys;
 mod launch;
+mod listen;
 mod logging;
 mod logs;
 mod places;

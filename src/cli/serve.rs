@@ -1,16 +1,9 @@
 //! `stepfn serve`.
 
-use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::net::UnixListener;
-use tokio::net::UnixStream;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
@@ -22,14 +15,17 @@ use crate::cli::configuration;
 use crate::cli::configuration::ConfigurationArguments;
 use crate::cli::configuration::buckets;
 use crate::cli::error::CliError;
+use crate::cli::keys::default_keys;
+use crate::cli::listen::Listening;
 use crate::cli::source;
 use crate::cli::spawning::Spawning;
 use crate::engine::answers::of_mock_file;
 use crate::engine::host::Host;
 use crate::engine::host::HostOptions;
 use crate::engine::logs::Logs;
-use crate::identity::gate::Gate;
-use crate::identity::peer::Peer;
+use crate::identity::gate::Verifiers;
+use crate::identity::keys::Keys;
+use crate::identity::oidc::Verifier;
 use crate::identity::policy;
 use crate::identity::policy::Policy;
 use crate::items::directory::DirectoryBuckets;
@@ -57,12 +53,11 @@ const REQUESTS_TIME_MAX: Duration = Duration::from_secs(10);
 /// machines and executions are kept in a directory and survive a crash of the server or of the machine.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to listen: a loopback address and a port
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8083")]
-    listen: SocketAddr,
-    /// Listen on this Unix socket, too
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    listening: Listening,
+    /// The access keys that requests may be signed with [default: as for `stepfn keys`]
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
     /// The directory of the store
     #[arg(
         long,
@@ -166,12 +161,7 @@ fn scale(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
-    if !arguments.listen.ip().is_loopback() {
-        return Err(
-            CliError::usage(format!("`{}` is not a loopback address", arguments.listen))
-                .hint("callers are not identified yet, so only this machine may call: use 127.0.0.1"),
-        );
-    }
+    arguments.listening.check()?;
     crate::cli::logging::start(arguments.log_level);
     arguments.elsewhere.warn();
     let store: Arc<dyn Store> = match arguments.ephemeral {
@@ -185,6 +175,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let lock = (!arguments.ephemeral).then(|| arguments.data.join("tasks.lock"));
     let spawning = arguments.spawning.options(lock, configuration.socket.as_deref())?;
     let functions = configuration.mappings.functions().clone();
+    let verifiers = verifiers(arguments, &configuration)?;
     let options = HostOptions {
         site: Arc::new(Site {
             actions: actions(arguments, &configuration),
@@ -208,12 +199,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
-    let result = runtime.block_on(serve(arguments, store, options));
+    let result = runtime.block_on(serve(arguments, store, options, verifiers));
     runtime.shutdown_timeout(Duration::from_secs(5));
     result.map(|()| 0)
 }
 
-async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOptions) -> Result<(), CliError> {
+async fn serve(
+    arguments: &Arguments,
+    store: Arc<dyn Store>,
+    options: HostOptions,
+    verifiers: Verifiers,
+) -> Result<(), CliError> {
     let internal = |error: &dyn std::fmt::Display| CliError::internal(format!("the server cannot start: {error}"));
     // First of all: whoever waits for the line below may stop the server at once.
     let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| internal(&error))?;
@@ -221,18 +217,8 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     let nursery = Arc::clone(&options.site.nursery);
     let (host, feeds) = Host::open(store, options).map_err(|error| internal(&error))?;
     host.recover().map_err(|error| internal(&error))?;
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", arguments.listen)))?;
-    let address = listener.local_addr().map_err(|error| internal(&error))?;
-    let listener = Arc::new(listener);
-    let unix_listener = match &arguments.socket {
-        Some(path) => Some(
-            listen_unix(path)
-                .map_err(|error| CliError::usage(format!("`{}` cannot be listened on: {error}", path.display())))?,
-        ),
-        None => None,
-    };
+    let listeners = arguments.listening.open().await?;
+    listeners.reload_certificates().map_err(|error| internal(&error))?;
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
     if !arguments.ephemeral {
@@ -242,23 +228,17 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
     let policy = Policy::new(PathBuf::from(policy::DIRECTORY), action::is_operation);
-    let api = Arc::new(Api::new(
-        Arc::clone(&host),
-        Gate::single_user(configuration::myself()),
-        policy,
-    ));
+    let api = Arc::new(Api::new(Arc::clone(&host), arguments.listening.gate(verifiers), policy));
     api.serve_tasks();
-    let mut servers = vec![tokio::spawn(crate::api::serve::serve(
-        Arc::clone(&api),
-        move || accept(Arc::clone(&listener)),
-        stop.clone(),
-    ))];
-    if let Some(listener) = unix_listener.map(Arc::new) {
-        let accept = move || accept_unix(Arc::clone(&listener));
-        servers.push(tokio::spawn(crate::api::serve::serve(api, accept, stop)));
-    }
-    crate::cli::error::tell(&format!("stepfn serves http://{address}\n"));
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "The server is ready.");
+    let servers = listeners.serve(&api, &stop);
+    crate::cli::error::tell(&format!("stepfn serves {}\n", listeners.url));
+    let (address, auth) = (&listeners.url, api.gate.mode().name());
+    tracing::info!(
+        address,
+        auth,
+        version = env!("CARGO_PKG_VERSION"),
+        "The server is ready."
+    );
     let failure = tokio::select! {
         _ = interrupts.recv() => None,
         _ = terminations.recv() => None,
@@ -272,9 +252,7 @@ async fn serve(arguments: &Arguments, store: Arc<dyn Store>, options: HostOption
         let _ = tokio::time::timeout_at(deadline, server).await;
     }
     let rested = host.rest().await;
-    if let Some(path) = &arguments.socket {
-        let _ = std::fs::remove_file(path);
-    }
+    listeners.remove();
     match failure.or(rested.err()) {
         None => {
             tracing::info!("The server has stopped.");
@@ -323,33 +301,18 @@ fn logs(arguments: &Arguments) -> Result<Option<Logs>, CliError> {
     Logs::open(&directory).map(Some).map_err(failed)
 }
 
-async fn accept(listener: Arc<TcpListener>) -> std::io::Result<(TcpStream, Peer)> {
-    let (stream, remote) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    Ok((stream, Peer::Tcp { local, remote }))
-}
-
-async fn accept_unix(listener: Arc<UnixListener>) -> std::io::Result<(UnixStream, Peer)> {
-    let (stream, _) = listener.accept().await?;
-    let theirs = stream.peer_cred()?;
-    let peer = Peer::Unix {
-        uid: theirs.uid(),
-        pid: theirs.pid(),
+/// Makes what verifies signatures and tokens.
+fn verifiers(arguments: &Arguments, configuration: &Configuration) -> Result<Verifiers, CliError> {
+    let directory = arguments.keys.clone().or_else(default_keys);
+    let issuers = configuration.issuers.clone();
+    let tokens = match issuers.is_empty() {
+        true => None,
+        false => Some(Verifier::new(issuers).map_err(CliError::usage)?),
     };
-    Ok((stream, peer))
-}
-
-/// Makes a socket that only this user can open. One that a dead server left behind is replaced.
-fn listen_unix(path: &Path) -> std::io::Result<UnixListener> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    listener
+    Ok(Verifiers {
+        keys: directory.map(|directory| Arc::new(Keys::new(directory))),
+        tokens,
+    })
 }
 
 fn mocks(arguments: &Arguments) -> Result<Option<MockConfig>, CliError> {
