@@ -213,14 +213,16 @@ impl Listeners {
         servers
     }
 
-    /// Reads the certificate again whenever SIGHUP comes.
-    pub(crate) fn reload_certificates(&self) -> std::io::Result<()> {
-        let Some(tls) = self.tls.clone() else {
+    /// Reads the certificate again whenever SIGHUP comes. A person's server without one ends with its terminal.
+    pub(crate) fn reload_certificates(&self, gate: &Gate) -> std::io::Result<()> {
+        if self.tls.is_none() && gate.mode() != Mode::Strict {
             return Ok(());
-        };
+        }
+        let tls = self.tls.clone();
         let mut hangups = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangups.recv().await.is_some() {
+                let Some(tls) = &tls else { continue };
                 match tls.reload() {
                     Ok(()) => tracing::info!("The certificate was read again."),
                     Err(error) => tracing::error!("The old certificate stays in use: {error}."),

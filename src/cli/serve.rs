@@ -218,7 +218,10 @@ async fn serve(
     let (host, feeds) = Host::open(store, options).map_err(|error| internal(&error))?;
     host.recover().map_err(|error| internal(&error))?;
     let listeners = arguments.listening.open().await?;
-    listeners.reload_certificates().map_err(|error| internal(&error))?;
+    let gate = arguments.listening.gate(verifiers);
+    listeners
+        .reload_certificates(&gate)
+        .map_err(|error| internal(&error))?;
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
     if !arguments.ephemeral {
@@ -228,7 +231,7 @@ async fn serve(
     let (retainer, days) = (Arc::clone(&host), arguments.retention_days);
     tokio::spawn(async move { retainer.retain(days).await });
     let policy = Policy::new(PathBuf::from(policy::DIRECTORY), action::is_operation);
-    let api = Arc::new(Api::new(Arc::clone(&host), arguments.listening.gate(verifiers), policy));
+    let api = Arc::new(Api::new(Arc::clone(&host), gate, policy));
     api.serve_tasks();
     let servers = listeners.serve(&api, &stop);
     crate::cli::error::tell(&format!("stepfn serves {}\n", listeners.url));
