@@ -36,8 +36,8 @@ use crate::identity::caller::Caller;
 use crate::identity::gate::Connection;
 use crate::identity::gate::Mode;
 use crate::identity::peer::Peer;
-use crate::identity::token::issuer;
 use crate::identity::refusal::Refusal;
+use crate::identity::token::issuer;
 
 /// Largest request body: AWS takes 1 MB in all.
 const BODY_BYTES_MAX: usize = 1_572_864;

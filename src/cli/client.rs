@@ -4,6 +4,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::cli::error::printable;
 /// Where the server is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Server {
-    /// The server
+    /// The server, by http:// or unix://
     #[arg(
         long,
         value_name = "URL",
@@ -118,13 +119,14 @@ impl Server {
             CliError::usage(format!("there is no server at `{place}`: {error}"))
                 .hint("start one with `stepfn serve`, or name it with --endpoint or --socket")
         };
-        if let Some(path) = &self.socket {
+        let named = self.endpoint.strip_prefix("unix://").map(Path::new);
+        if let Some(path) = self.socket.as_deref().or(named) {
             let stream = UnixStream::connect(path).map_err(|error| fails(&path.display().to_string(), error))?;
             return Ok((Box::new(stream), "localhost".to_owned()));
         }
         let rest = self.endpoint.strip_prefix("http://").ok_or_else(|| {
             CliError::usage(format!("`{}` is not an address of a server here", self.endpoint))
-                .hint("it looks like http://127.0.0.1:8083")
+                .hint("it looks like http://127.0.0.1:8083 or unix:///run/stepfn/stepfn.sock")
         })?;
         let host = rest.split('/').next().unwrap_or_default();
         let place = match host.rsplit_once(':') {

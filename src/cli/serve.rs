@@ -219,9 +219,7 @@ async fn serve(
     host.recover().map_err(|error| internal(&error))?;
     let listeners = arguments.listening.open().await?;
     let gate = arguments.listening.gate(verifiers);
-    listeners
-        .reload_certificates(&gate)
-        .map_err(|error| internal(&error))?;
+    listeners.reload_certificates(&gate).map_err(|error| internal(&error))?;
     let (stopper, stop) = watch::channel(false);
     host.serve(feeds);
     if !arguments.ephemeral {

@@ -258,7 +258,11 @@ fn shown(head: &Parts) -> Shown<'_> {
     let Some(value) = first else {
         return if is_presigned { Shown::Other } else { Shown::Nothing };
     };
-    let (scheme, rest) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
+    let (scheme, rest) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .unwrap_or_default();
     match scheme {
         // Which of two would count is anybody's guess.
         _ if second.is_some() || is_presigned => Shown::Other,
@@ -281,7 +285,9 @@ async fn verify(keys: Arc<Keys>, head: &Parts, body: Bytes) -> Result<Principal,
         };
         sigv4::verify(&keys, &request, now())
     });
-    verified.await.unwrap_or_else(|error| Err(unavailable(error.to_string())))
+    verified
+        .await
+        .unwrap_or_else(|error| Err(unavailable(error.to_string())))
 }
 
 fn unavailable(error: String) -> Refusal {
@@ -387,7 +393,10 @@ mod tests {
         assert_eq!((&*caller.principal.name, &*caller.groups[0]), ("root", "root"));
         let again = gate.admit(&connection, &plain, &Bytes::new()).await.unwrap();
         assert!(Arc::ptr_eq(&caller, &again), "nothing is made anew for each request");
-        let other = gate.admit(&loopback(Ok(0x7fff_0001)), &plain, &Bytes::new()).await.unwrap();
+        let other = gate
+            .admit(&loopback(Ok(0x7fff_0001)), &plain, &Bytes::new())
+            .await
+            .unwrap();
         assert_eq!((&*other.principal.name, other.groups.len()), ("2147418113", 0));
         for header in ["AWS4-HMAC-SHA256 junk", "Bearer junk", "Basic junk", ""] {
             let head = head("/", &[("authorization", header)]);
@@ -416,7 +425,10 @@ mod tests {
             }))
         };
         let (gate, head) = (gate(Mode::Strict), head("/", &[]));
-        let caller = gate.admit(&peer(&[0], Some(0x7fff_0001)), &head, &Bytes::new()).await.unwrap();
+        let caller = gate
+            .admit(&peer(&[0], Some(0x7fff_0001)), &head, &Bytes::new())
+            .await
+            .unwrap();
         let text = serde_json::to_string(&caller.principal).unwrap();
         expect_test::expect![[r#"{"kind":"unix-socket","name":"root","uid":0,"login":{"uid":2147418113,"user":"2147418113"},"pid":7,"program":"/usr/bin/aws"}"#]]
             .assert_eq(&text);
