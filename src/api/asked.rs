@@ -30,12 +30,20 @@ const NAMING: [&str; 7] = [
 
 impl Api {
     /// Carries out an operation if its caller may.
-    pub async fn carry_out(&self, action: &'static Action, request: Request) -> Answer {
-        self.permit(action, &request)?;
-        (action.call)(self, request).await
+    pub async fn carry_out(&self, action: &'static Action, mut request: Request) -> Answer {
+        request.decision = self.permit(action, &request)?;
+        self.admit_work(action.name)?;
+        let noted = self.noted(action.name, &request);
+        let answer = (action.call)(self, request).await;
+        if let Some(noted) = noted {
+            self.record(noted, &answer).await;
+        }
+        answer
     }
 
-    fn permit(&self, action: &Action, request: &Request) -> Result<(), ApiError> {
+    /// Returns what allowed it: the last rule, when it is about several things.
+    fn permit(&self, action: &Action, request: &Request) -> Result<Option<Decision>, ApiError> {
+        let mut allowing = None;
         for (target, text) in self.targets(action, request)? {
             let asked = Asked {
                 operation: action.name,
@@ -54,10 +62,14 @@ impl Api {
             };
             let decision = self.policy.decide(&request.caller, role.as_deref(), &asked);
             if !decision.is_allowed {
+                if let Some(audit) = self.host.audit() {
+                    audit.request(&request.caller.principal, action.name, Some(&text), decision.clone());
+                }
                 return Err(refusal(action, request, &text, &decision));
             }
+            allowing = Some(decision);
         }
-        Ok(())
+        Ok(allowing)
     }
 
     /// Returns all that a request is about, each with its text.

@@ -108,6 +108,7 @@ impl Api {
             input,
             is_named: name.is_some(),
             is_synchronous: false,
+            decision: None,
         })
     }
 }

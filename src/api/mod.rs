@@ -8,6 +8,7 @@ pub mod action;
 pub mod activity;
 pub mod alias;
 pub mod asked;
+mod audited;
 pub mod configuration;
 pub mod error;
 pub mod execution;

@@ -6,6 +6,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::identity::caller::Caller;
+use crate::model::decision::Decision;
 use crate::model::states_error::StatesError;
 
 /// The members of a request. Kinds and bounds were checked, so that a getter only has to look.
@@ -16,6 +17,8 @@ pub struct Request {
     pub trace_header: Option<Arc<str>>,
     /// Who asks.
     pub caller: Arc<Caller>,
+    /// What allowed it.
+    pub decision: Option<Decision>,
 }
 
 impl Request {
@@ -25,6 +28,7 @@ impl Request {
             members,
             trace_header: None,
             caller,
+            decision: None,
         }
     }
 

@@ -151,7 +151,7 @@ async fn answer(api: &Api, connection: &Connection, request: Request<Incoming>) 
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => {}
         (&Method::GET, "/health") if is_remote => {}
-        (&Method::GET, "/health") => return plain(StatusCode::OK, "application/json", HEALTHY),
+        (&Method::GET, "/health") => return health(api),
         (&Method::GET, "/metrics") if matches!(api.gate.mode(), Mode::Dev { .. }) => {
             return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics());
         }
@@ -270,6 +270,17 @@ async fn admit(
 /// Says as whom a caller is known: `{"principal": {…}, "groups": […], "auth": "dev"}`.
 fn who(api: &Api, caller: &Caller) -> Value {
     json!({ "principal": *caller.principal, "groups": caller.groups, "auth": api.gate.mode().name() })
+}
+
+/// Tells whether work can be started.
+fn health(api: &Api) -> Response<Full<Bytes>> {
+    match api.host.audit_trouble() {
+        None => plain(StatusCode::OK, "application/json", HEALTHY),
+        Some(trouble) => {
+            let body = serde_json::json!({ "status": "degraded", "audit": trouble.to_string() });
+            plain(StatusCode::SERVICE_UNAVAILABLE, "application/json", body.to_string())
+        }
+    }
 }
 
 fn plain(status: StatusCode, kind: &str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -36,6 +36,7 @@ fn api() -> Api {
             mappings: Mappings::default(),
             actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
+            audit: None,
             region: "us-east-1".into(),
             account: "111111111111".into(),
             has_callbacks: true,

@@ -119,9 +119,14 @@ pub(crate) fn buckets(arguments: &[String]) -> Result<BTreeMap<String, PathBuf>,
     Ok(buckets)
 }
 
-/// Returns where checkpoints are kept when nobody says it: with the machine's state, or the user's.
+/// Returns where checkpoints are kept when nobody says it.
 pub(crate) fn default_checkpoints() -> Option<PathBuf> {
     state("checkpoints")
+}
+
+/// Returns where it is recorded what is run, when nobody says it.
+pub(crate) fn default_audit() -> Option<PathBuf> {
+    state("audit")
 }
 
 /// Returns a place with the machine's state if root runs this, else with the user's.

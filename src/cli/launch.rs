@@ -119,6 +119,7 @@ impl Launch {
             mappings: configuration.mappings,
             actions,
             nursery: Arc::new(Nursery::new(options)),
+            audit: None,
             region: Arc::from(REGION),
             account: Arc::from(ACCOUNT),
             has_callbacks: false,

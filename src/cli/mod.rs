@@ -5,6 +5,7 @@
 
 mod actions;
 mod advice;
+mod audit;
 mod can;
 mod client;
 mod config;
@@ -69,6 +70,7 @@ Exit codes: 0 done; 1 the execution failed, or a definition has errors; 2 wrong 
 #[derive(Debug, Subcommand)]
 enum Command {
     Actions(actions::Arguments),
+    Audit(audit::Arguments),
     Can(can::Arguments),
     #[command(subcommand)]
     Config(config::Command),
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
     keep_memory_to_itself();
     let result = std::panic::catch_unwind(|| match arguments.command {
         Command::Actions(arguments) => actions::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Can(arguments) => can::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Diff(arguments) => diff::run(&arguments),

@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let options = Options {
         skip_time: true,
         started_by: None,
+        definition_hash: None,
         site: Arc::clone(&site),
         mocks: arguments.launch.mocks(&definition)?,
     };

@@ -14,6 +14,9 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
+use crate::audit;
+use crate::audit::chain;
+use crate::audit::log::Audit;
 use crate::cli::configuration;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -28,9 +31,11 @@ use crate::engine::run::Interrupt;
 use crate::engine::run::Options;
 use crate::kernel::event::Start;
 use crate::kernel::event::Status;
+use crate::model::execution_record::MachineType;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::suite::rfc9535::Query;
+use crate::worker::configuration::AuditTable;
 use crate::worker::nursery::Nursery;
 
 /// How long the execution may take to hear that it is to stop: one that never waits does not listen.
@@ -55,6 +60,9 @@ pub(crate) struct Arguments {
     /// How waits and retry pauses pass: in real time, or at once
     #[arg(long, value_enum, default_value_t = Time::Real)]
     time: Time,
+    /// Do not record in the audit log what the tasks do on this machine
+    #[arg(long)]
+    no_audit: bool,
     /// Print no progress
     #[arg(long)]
     quiet: bool,
@@ -108,10 +116,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let configuration = arguments.launch.configuration.load()?;
     let actions = configuration::actions(&configuration);
     let rollback = configuration.rollback_on_failure;
-    let site = Arc::new(arguments.launch.site(&definition, configuration, actions)?);
+    let audit = recorder(arguments.no_audit, &configuration.audit)?;
+    let mut site = arguments.launch.site(&definition, configuration, actions)?;
+    site.audit = audit.clone();
+    let site = Arc::new(site);
     let options = Options {
         skip_time: arguments.time == Time::Skip,
         started_by: Some(Arc::new(configuration::myself())),
+        definition_hash: Some(definition_hash(&source)),
         site: Arc::clone(&site),
         mocks: arguments.launch.mocks(&definition)?,
     };
@@ -127,6 +139,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let mut view = View::new(&definition, arguments.quiet, history);
     let outcome = drive(&definition, options, start, &mut view);
     view.close();
+    if let Some(audit) = &audit {
+        audit.close();
+        if let Some(trouble) = audit.trouble() {
+            error::tell(&format!(
+                "{} what ran is not recorded: {trouble}\n",
+                error::paint("1;33", "warning:")
+            ));
+        }
+    }
     let kept = match (view.history.take(), &arguments.history) {
         (Some(history), Some(path)) => history.finish().map_err(|error| history_error(path, &error)),
         _ => Ok(()),
@@ -149,6 +170,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         }
         Ok(()) => Ok(code),
     }
+}
+
+/// Returns where it is recorded which tasks run: opened by the first of them. Without a configured directory it is no
+/// error when there is no place for it.
+fn recorder(is_off: bool, table: &AuditTable) -> Result<Option<Arc<Audit>>, CliError> {
+    let Some(directory) = table
+        .directory
+        .clone()
+        .or_else(configuration::default_audit)
+        .filter(|_| !is_off)
+    else {
+        return Ok(None);
+    };
+    let audit = Audit::open(audit::log::Options {
+        is_shared: true,
+        is_optional: table.directory.is_none(),
+        ..table.options(directory)
+    });
+    audit
+        .map(|audit| Some(Arc::new(audit)))
+        .map_err(|error| CliError::internal(error.to_string()))
+}
+
+/// Returns the hash that a server gives the definition, too.
+fn definition_hash(source: &Source) -> Arc<str> {
+    let kind = if source.express {
+        MachineType::Express
+    } else {
+        MachineType::Standard
+    };
+    let hash = chain::digest(&[kind.as_str().as_bytes(), source.text.as_bytes()]);
+    hash.as_str().into()
 }
 
 /// Refuses a history file that is one of the files that this run reads.

@@ -11,6 +11,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api::Api;
 use crate::api::action;
+use crate::audit::log::Audit;
+use crate::audit::log::AuditError;
+use crate::audit::record::Event;
+use crate::audit::say;
 use crate::cli::configuration;
 use crate::cli::configuration::ConfigurationArguments;
 use crate::cli::configuration::buckets;
@@ -170,6 +174,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     };
     let mut configuration = arguments.configuration.load()?;
     configuration::add_grants_of_machine(&mut configuration)?;
+    let audit = recorder(arguments, &configuration)?;
     let mut directories = configuration.buckets.clone();
     directories.extend(buckets(&arguments.buckets)?);
     let lock = (!arguments.ephemeral).then(|| arguments.data.join("tasks.lock"));
@@ -182,6 +187,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             lambdas: Lambdas::new(functions, arguments.lambda_endpoint.clone()),
             mappings: configuration.mappings,
             nursery: Arc::new(Nursery::new(spawning)),
+            audit: audit.clone(),
             region: Arc::from(&*arguments.region),
             account: Arc::from(&*arguments.account),
             has_callbacks: true,
@@ -199,8 +205,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
+    let myself = Arc::new(configuration::myself());
+    if let Some(audit) = &audit {
+        let listen = [("listen", arguments.listen.to_string().into())];
+        // Whoever cannot record its beginning does not begin.
+        let started = audit.write(&say::server(Event::ServerStarted, &myself, &listen));
+        let safe = started.blocking_recv().unwrap_or(Err(AuditError::Closed));
+        safe.map_err(|error| CliError::internal(error.to_string()))?;
+    }
     let result = runtime.block_on(serve(arguments, store, options, verifiers));
     runtime.shutdown_timeout(Duration::from_secs(5));
+    if let Some(audit) = &audit {
+        audit.note(&say::server(Event::ServerStopped, &myself, &[]));
+        audit.close();
+    }
     result.map(|()| 0)
 }
 
@@ -262,6 +280,18 @@ async fn serve(
         Some(failure) => Err(CliError::internal(failure.to_string())
             .hint("nothing that was acknowledged is lost: mend the cause and start the server again")),
     }
+}
+
+/// Opens where it is recorded what is done: beside the store, unless the configuration says another place.
+fn recorder(arguments: &Arguments, configuration: &Configuration) -> Result<Option<Arc<Audit>>, CliError> {
+    let table = &configuration.audit;
+    if arguments.ephemeral && table.directory.is_none() {
+        return Ok(None);
+    }
+    let audit = Audit::open(table.options(arguments.data.join("audit")));
+    audit.map(|audit| Some(Arc::new(audit))).map_err(|error| {
+        CliError::usage(error.to_string()).hint("`[audit] directory` in the configuration names another place")
+    })
 }
 
 /// Makes what actions share: with a store, a task that is issued again finds what it kept.

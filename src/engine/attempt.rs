@@ -40,13 +40,16 @@ impl Host {
             started_by: None,
             role_arn: start.role_arn.clone(),
             state_machine: start.state_machine_name.clone(),
+            machine_arn: start.state_machine_arn.clone(),
+            definition: None,
             resource,
             quotas: self.quotas,
             site: Arc::clone(&self.site),
         };
         let (sender, mut messages) = mpsc::unbounded_channel();
         let (cancel, cancelled) = Cancel::pair();
-        let work = tokio::spawn(worker::carry_out(job, 0, sender, cancelled));
+        let intent = job.intend();
+        let work = tokio::spawn(worker::carry_out(job, intent, 0, sender, cancelled));
         let answer = async {
             while let Some(message) = messages.recv().await {
                 match message {

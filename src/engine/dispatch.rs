@@ -228,6 +228,8 @@ impl Host {
             started_by: live.record.facts.started_by.clone(),
             role_arn: live.record.facts.role_arn.clone(),
             state_machine: worker::machine_name(&live.record.facts.machine_arn),
+            machine_arn: live.record.facts.machine_arn.clone(),
+            definition: Some(live.record.facts.definition.clone()),
             resource: state.resource.clone(),
             quotas: self.quotas,
             site: Arc::clone(&self.site),
@@ -259,7 +261,8 @@ impl Host {
             let shard = self.shard(parent);
             job.parent_arn = shard.live.get(&parent).map(|live| live.record.facts.arn.clone());
         }
-        tokio::spawn(worker::carry_out(job, id.0, self.messages.clone(), cancel));
+        let intent = job.intend();
+        tokio::spawn(worker::carry_out(job, intent, id.0, self.messages.clone(), cancel));
     }
 
     /// Gives the reports of an answer, each after its delay.

@@ -22,6 +22,7 @@ pub mod start;
 pub mod verify;
 
 mod activities;
+mod audited;
 mod children;
 mod deletion;
 mod dispatch;

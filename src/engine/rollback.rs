@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::engine::audited::Audited;
 use crate::engine::host::Closing;
 use crate::engine::host::Host;
 use crate::model::execution_record::ExecutionRecord;
@@ -90,7 +91,13 @@ impl Host {
             let saved = &undone.saved;
             let (execution, state) = (&*saved.execution_arn, &*saved.state_name);
             let (action, checkpoint) = (&*saved.action, &*saved.id);
-            match undone.failure() {
+            let failure = undone.failure();
+            if let Some(audit) = &self.site.audit
+                && let Ok(Some(record)) = self.store.find(execution)
+            {
+                audit.note(&record.subject().rollback(state, action, failure.as_deref()));
+            }
+            match failure {
                 None => tracing::info!(execution, state, action, checkpoint, "A change was rolled back."),
                 Some(sentence) => tracing::error!(execution, checkpoint, "{sentence}"),
             }

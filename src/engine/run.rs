@@ -61,6 +61,8 @@ pub struct Options {
     pub mocks: Option<MockTasks>,
     /// Who runs it.
     pub started_by: Option<Arc<Principal>>,
+    /// The SHA-256 of the definition, for records.
+    pub definition_hash: Option<Arc<str>>,
 }
 
 /// How a run ended.
@@ -516,6 +518,8 @@ impl<'a> Engine<'a> {
             role_arn: running.start.role_arn.clone(),
             started_by: self.options.started_by.clone(),
             state_machine: worker::machine_name(&running.start.state_machine_arn),
+            machine_arn: running.start.state_machine_arn.clone(),
+            definition: self.options.definition_hash.clone(),
             resource: state.resource.clone(),
             quotas: running.start.quotas,
             site: Arc::clone(&self.options.site),
@@ -523,8 +527,9 @@ impl<'a> Engine<'a> {
         };
         let (sender, cancel) = Cancel::pair();
         self.open.insert(key, Open { cancel: Some(sender) });
+        let intent = job.intend();
         self.jobs
-            .spawn(worker::carry_out(job, number, self.sender.clone(), cancel));
+            .spawn(worker::carry_out(job, intent, number, self.sender.clone(), cancel));
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Definition;
 use crate::engine::answers::SharedAnswers;
+use crate::engine::audited::Audited;
 use crate::engine::host::Closing;
 use crate::engine::host::Host;
 use crate::engine::host::Refused;
@@ -19,6 +20,7 @@ use crate::engine::host::lock;
 use crate::engine::live::Live;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::Start;
+use crate::model::decision::Decision;
 use crate::model::execution_record::ExecutionFacts;
 use crate::model::execution_record::ExecutionId;
 use crate::model::execution_record::ExecutionRecord;
@@ -51,6 +53,8 @@ pub struct Begin {
     pub is_named: bool,
     /// The caller waits for the end.
     pub is_synchronous: bool,
+    /// What allowed it.
+    pub decision: Option<Decision>,
 }
 
 /// How a start ended.
@@ -143,6 +147,9 @@ impl Host {
                 version: 0,
                 n_events: 0,
             });
+            if let Some(audit) = &self.site.audit {
+                audit.note(&record.subject().started(begin.decision));
+            }
             let mut live = Live::new(begin.definition, record);
             live.answers = answers;
             live.logging = logging;

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::audit;
+use crate::audit::anchor::AnchorTargets;
+use crate::audit::log::JournalCopies;
 use crate::identity::oidc::Issuer;
 use crate::identity::token::grant::Grant;
 use crate::identity::token::grant::Grants;
@@ -49,6 +52,67 @@ pub struct Configuration {
     pub grants: Grants,
     /// `[secrets]`: where secrets come from.
     pub secrets: Sources,
+    /// `[audit]`: where it is recorded what is done, and how.
+    pub audit: AuditTable,
+}
+
+/// How the audit log is kept. What is `None` is as the command has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditTable {
+    /// Where.
+    pub directory: Option<PathBuf>,
+    /// Files are deleted so many days after their month.
+    pub keep_days: Option<u32>,
+    /// A file is not made longer than about this.
+    pub file_mebibytes: Option<std::num::NonZeroU32>,
+    /// A file to which each anchor is added as a line.
+    pub anchors: Option<PathBuf>,
+    /// A command that reads each anchor on its stdin.
+    #[serde(default)]
+    pub anchor_command: Vec<String>,
+    /// What the journal gets.
+    pub journal: Option<JournalWord>,
+    /// Reads are recorded, too.
+    #[serde(default)]
+    pub reads: bool,
+}
+
+/// Which copies the journal gets, as the file says it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JournalWord {
+    /// The records, too.
+    All,
+    /// The anchors.
+    Anchors,
+    /// None.
+    None,
+}
+
+impl AuditTable {
+    /// Returns how a log is kept that is in `directory` unless the table says another.
+    pub fn options(&self, directory: PathBuf) -> audit::log::Options {
+        let defaults = audit::log::Options::new(self.directory.clone().unwrap_or(directory));
+        audit::log::Options {
+            keep_days: self.keep_days,
+            file_bytes_max: self
+                .file_mebibytes
+                .map_or(defaults.file_bytes_max, |mebibytes| u64::from(mebibytes.get()) << 20),
+            anchors: AnchorTargets {
+                file: self.anchors.clone(),
+                command: self.anchor_command.clone(),
+            },
+            journal: match self.journal {
+                Some(JournalWord::All) => JournalCopies::All,
+                Some(JournalWord::Anchors) => JournalCopies::Anchors,
+                Some(JournalWord::None) => JournalCopies::None,
+                None => defaults.journal,
+            },
+            reads: self.reads,
+            ..defaults
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,6 +140,8 @@ struct File {
     tokens: TokensTable,
     #[serde(default)]
     secrets: SecretsTable,
+    #[serde(default)]
+    audit: AuditTable,
 }
 
 #[derive(Default, Deserialize)]
@@ -215,6 +281,11 @@ impl Configuration {
             issuers: file.auth.issuer,
             grants: Grants::new(file.grant, file.tokens, directory).map_err(ConfigurationError::Tokens)?,
             secrets: Sources::new(file.secrets, directory)?,
+            audit: AuditTable {
+                directory: file.audit.directory.map(complete),
+                anchors: file.audit.anchors.map(complete),
+                ..file.audit
+            },
         })
     }
 }

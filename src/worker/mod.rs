@@ -5,6 +5,7 @@
 //! To add a kind of task: write a file with `matches` and `carry_out`, and list it in `WORKERS`.
 
 pub mod action;
+pub mod audited;
 pub mod command;
 pub mod configuration;
 pub mod credential;
@@ -32,6 +33,7 @@ use tokio::sync::oneshot;
 
 use crate::asl::definition::Pattern;
 use crate::asl::definition::Resource;
+use crate::audit::log::Audit;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::StartTask;
 use crate::model::id::TaskId;
@@ -43,6 +45,7 @@ use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::secret::scrub::Scrubber;
 use crate::worker::action::ActionSite;
+use crate::worker::audited::Intent;
 use crate::worker::credential::Credential;
 use crate::worker::credential::Credentials;
 use crate::worker::lambda::invoke::Lambdas;
@@ -113,6 +116,10 @@ pub struct Job {
     pub role_arn: Arc<str>,
     /// The name of its state machine.
     pub state_machine: Arc<str>,
+    /// The ARN of its state machine.
+    pub machine_arn: Arc<str>,
+    /// The SHA-256 of its definition, where it is known.
+    pub definition: Option<Arc<str>>,
     /// Who started its execution, where that is known.
     pub started_by: Option<Arc<Principal>>,
     /// Its parsed resource.
@@ -131,6 +138,8 @@ pub struct Site {
     pub actions: ActionSite,
     /// The processes of all tasks.
     pub nursery: Arc<Nursery>,
+    /// Where it is recorded what is done.
+    pub audit: Option<Arc<Audit>>,
     /// The region of names that are not ARNs.
     pub region: Arc<str>,
     /// The account of names that are not ARNs.
@@ -152,6 +161,7 @@ impl Site {
             mappings: Mappings::default(),
             actions,
             nursery: Arc::default(),
+            audit: None,
             region: Arc::from("us-east-1"),
             account: Arc::from("123456789012"),
             has_callbacks: false,
@@ -412,6 +422,11 @@ impl Cancel {
         (sender, Self(receiver))
     }
 
+    /// Tells whether the task was cancelled.
+    pub fn is_cancelled(&mut self) -> bool {
+        !matches!(self.0.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+
     /// Waits until the task is cancelled.
     pub async fn cancelled(&mut self) {
         if !self.0.is_terminated() {
@@ -432,8 +447,14 @@ pub fn leaves_to_others(job: &Job) -> bool {
     worker.is_none_or(|worker| worker.name == "unmapped")
 }
 
-/// Does one job from its first report to its last.
-pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<Message>, mut cancel: Cancel) {
+/// Does one job from its first report to its last; nothing begins before its intent is on the disk.
+pub async fn carry_out(
+    job: Job,
+    intent: Intent,
+    execution: u64,
+    sender: mpsc::UnboundedSender<Message>,
+    mut cancel: Cancel,
+) {
     let task = job.task.task;
     let mut reports = Reports::new(execution, &job, sender);
     let Some(worker) = WORKERS.iter().find(|worker| (worker.matches)(&job)) else {
@@ -450,6 +471,23 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
         let ran = None;
         let _ = reports.sender.send(Message::Over { execution, task, ran });
         return;
+    }
+    match audited::settled(intent, &mut cancel).await {
+        Some(Ok(())) => {}
+        refused => {
+            let error = refused.and_then(Result::err);
+            job.note_result(
+                Some(error.as_ref().unwrap_or(&StatesError::default())),
+                None,
+                error.is_none(),
+            );
+            if let Some(error) = error {
+                reports.event(EventKind::TaskFailed { task, error });
+            }
+            let ran = None;
+            let _ = reports.sender.send(Message::Over { execution, task, ran });
+            return;
+        }
     }
     reports.started(worker.name);
     let waits_for_token = job.resource.pattern == Pattern::WaitForTaskToken && job.site.has_callbacks;
@@ -468,6 +506,7 @@ pub async fn carry_out(job: Job, execution: u64, sender: mpsc::UnboundedSender<M
     };
     let Identity { ran, refusal } = std::mem::take(&mut *reports.identity());
     let result = reports.without_secrets(refusal.map_or(result, Err));
+    job.note_result(result.as_ref().err(), ran.as_ref(), cancel.is_cancelled());
     match result {
         Ok(response) if waits_for_token => reports.submitted(response),
         Ok(output) => reports.event(EventKind::TaskSucceeded { task, output }),

@@ -41,6 +41,7 @@ async fn call(api: &Api, request: Request) -> Answer {
     // The header wins over the member.
     let trace = request.trace_header.as_deref().or(request.text("traceHeader"));
     let mut begin = api.begin(&chosen, name, request.text("input"), trace, &request.caller.principal)?;
+    begin.decision.clone_from(&request.decision);
     begin.facts.mock_case = mock_case;
     let input: Arc<str> = begin.input.text().into();
     let record = match api.host.begin(begin).await? {

@@ -43,6 +43,7 @@ async fn call(api: &Api, request: Request) -> Answer {
     }
     let trace = request.trace_header.as_deref().or(request.text("traceHeader"));
     let mut begin = api.begin(&chosen, name, request.text("input"), trace, &request.caller.principal)?;
+    begin.decision.clone_from(&request.decision);
     begin.is_synchronous = true;
     let (Begun::Fresh(record) | Begun::Known(record)) = api.host.begin(begin).await?;
     let facts = &record.facts;

@@ -37,6 +37,7 @@ fn open_with(store: &Arc<FakeStore>, buckets: DirectoryBuckets) -> Arc<Host> {
             mappings: Mappings::default(),
             actions: crate::worker::action::ActionSite::default(),
             nursery: Arc::new(Nursery::default()),
+            audit: None,
             region: Arc::from("us-east-1"),
             account: Arc::from("123456789012"),
             has_callbacks: true,
@@ -92,6 +93,7 @@ fn begin(host: &Host, name: &str) -> Begin {
         input: Payload::parse("{}").unwrap(),
         is_named: true,
         is_synchronous: false,
+        decision: None,
     }
 }
 

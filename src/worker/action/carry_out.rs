@@ -173,7 +173,14 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
     let applied = match plan.changes.is_empty() {
         // A run before a crash did all of it.
         true => Ok(plan.result),
-        false => action.apply(resolved, work).await,
+        false => {
+            let applied = action.apply(resolved, work).await;
+            let how = if applied.is_ok() { "applied" } else { "uncertain" };
+            let scrubber = work.reports.scrubber();
+            let lines = plan.changes.iter().map(|line| scrubber.text(line).into_owned());
+            job.note_changes(facts.name, &lines.collect::<Vec<_>>(), how);
+            applied
+        }
     };
     let result = match applied {
         Ok(result) => action.verify(resolved, &result, work).await.map(|()| result),

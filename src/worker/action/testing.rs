@@ -170,6 +170,8 @@ impl Bench {
             started_by: None,
             role_arn: Arc::from(ROLE),
             state_machine: Arc::from("M"),
+            machine_arn: Arc::from("M"),
+            definition: None,
             resource: Resource {
                 arn,
                 family: TaskFamily::Activity,

@@ -135,6 +135,10 @@ impl Task {
         } = birth;
         let kept = given.as_mut().and_then(|given| given.kept.take());
         let plan = plan(&spawn, &grant, mark, given)?;
+        let (uid, groups) = match &grant.account {
+            Some(account) => (account.uid, account.groups.clone()),
+            None => (rustix::process::geteuid().as_raw(), Vec::new()),
+        };
         let drains = match spawn.at_loss {
             AtLoss::End => Vec::new(),
             AtLoss::Interrupt | AtLoss::Wait => {
@@ -212,6 +216,8 @@ impl Task {
             ran: Ran {
                 pid,
                 rung,
+                uid: Some(uid),
+                groups,
                 user: grant.user,
             },
             hold,

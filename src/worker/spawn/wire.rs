@@ -176,6 +176,12 @@ pub struct Ran {
     pub rung: Rung,
     /// The Debian account.
     pub user: String,
+    /// Its number.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// The numbers of its groups.
+    #[serde(default)]
+    pub groups: Vec<u32>,
 }
 
 /// Why a process did not start.
