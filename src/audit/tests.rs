@@ -168,6 +168,7 @@ fn every_tampering_is_found_at_its_place() {
             },
             expect![[r#"
                 4:2 4 Record 4 stands after record 4: it was moved, or inserted.
+                4:3 5 It does not follow record 4: one of the two was replaced.
             "#]],
         ),
         (
