@@ -199,3 +199,35 @@ pub fn markdown_cell(text: &str) -> String {
     }
     cell
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_no_formula() {
+        for (text, cell) in [
+            ("a", "a"),
+            ("a, \"b\"", "\"a, \"\"b\"\"\""),
+            ("=cmd()", "'=cmd()"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("=\"a\"", "\"'=\"\"a\"\"\""),
+        ] {
+            assert_eq!(csv_cell(text), cell, "{text}");
+        }
+        assert_eq!(markdown_cell("a|b<c>\n`d`"), "a\\|b&lt;c> \\`d\\`");
+    }
+
+    #[test]
+    fn every_criterion_of_the_table_is_there() {
+        for id in [
+            "CC6.1", "CC6.2", "CC6.3", "CC6.6", "CC6.7", "CC6.8", "CC7.1", "CC7.2", "CC7.3", "CC7.4", "CC7.5", "CC8.1",
+            "CC4.1", "a1.2",
+        ] {
+            assert!(find(id).is_some(), "{id}");
+        }
+        assert!(find("CC1.1").is_none());
+    }
+}
