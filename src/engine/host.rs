@@ -18,11 +18,8 @@ use tokio::sync::watch;
 
 use crate::asl::definition::Definition;
 use crate::asl::load;
-use crate::audit::log::Audit;
-use crate::audit::log::AuditError;
 use crate::engine::activities::Activities;
 use crate::engine::answers::Answering;
-use crate::engine::audited::Audited;
 use crate::engine::clock::SharedClock;
 use crate::engine::dispatch::After;
 use crate::engine::live::Live;
@@ -236,16 +233,6 @@ impl Host {
     /// Returns the secret that page tokens are made with.
     pub fn page_secret(&self) -> &[u8; 32] {
         &self.secret
-    }
-
-    /// Returns where it is recorded what is done, if it is.
-    pub fn audit(&self) -> Option<&Audit> {
-        self.site.audit.as_deref()
-    }
-
-    /// Tells why nothing can be recorded at the moment, if that is so.
-    pub fn audit_trouble(&self) -> Option<AuditError> {
-        self.audit()?.trouble()
     }
 
     /// Returns the time.
@@ -514,15 +501,7 @@ impl Host {
         self.measures.transitions.inc();
         if stepped.has_ended {
             self.measures.ended(live.record.status);
-            // Of children of Map Runs the tasks are recorded.
-            if let Some(audit) = self
-                .site
-                .audit
-                .as_ref()
-                .filter(|_| live.record.facts.child_of.is_none())
-            {
-                audit.note(&live.record.ended());
-            }
+            self.note_end(&live.record);
         }
         match stepped.transition.filter(|_| is_kept) {
             Some(transition) => {
