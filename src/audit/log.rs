@@ -130,6 +130,13 @@ impl State {
     }
 }
 
+/// What was given is safe, however its writers end.
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Audit {
     /// Opens a log, or makes it.
     ///

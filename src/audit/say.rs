@@ -156,6 +156,17 @@ impl Subject {
 }
 
 impl ExecutionSubject {
+    /// Makes one of which only the ARN is known, and who acts on it.
+    pub fn of_arn(arn: &str, who: Arc<Principal>) -> Self {
+        let machine = arn.rsplit_once(':').map_or(arn, |(machine, _)| machine);
+        Self {
+            arn: arn.into(),
+            state_machine: machine.replacen(":execution:", ":stateMachine:", 1).into(),
+            definition: None,
+            started_by: Some(who),
+        }
+    }
+
     fn record(&self, event: Event, say: String) -> Record {
         Record {
             execution: Some(Arc::clone(&self.arn)),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::audit;
+use crate::audit::log::Audit;
 use crate::cli::error::CliError;
 use crate::cli::source;
 use crate::identity::token::grant;
@@ -11,6 +14,7 @@ use crate::model::principal::Principal;
 use crate::model::principal::PrincipalKind;
 use crate::worker::action::ActionSite;
 use crate::worker::action::checkpoint::Checkpoints;
+use crate::worker::configuration::AuditTable;
 use crate::worker::configuration::Configuration;
 use crate::worker::mapping::Mappings;
 
@@ -141,6 +145,22 @@ pub(crate) fn state(name: &str) -> Option<PathBuf> {
     };
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     Some(state?.join("stepfn").join(name))
+}
+
+/// Opens where it is recorded what this process does on the machine, with the first record. Without a configured
+/// directory it is no error when there is no place for it.
+pub(crate) fn recorder(table: &AuditTable) -> Result<Option<Arc<Audit>>, CliError> {
+    let Some(directory) = table.directory.clone().or_else(default_audit) else {
+        return Ok(None);
+    };
+    let audit = Audit::open(audit::log::Options {
+        is_shared: true,
+        is_optional: table.directory.is_none(),
+        ..table.options(directory)
+    });
+    audit
+        .map(|audit| Some(Arc::new(audit)))
+        .map_err(|error| CliError::internal(error.to_string()))
 }
 
 /// Returns the user that runs this process.

@@ -14,9 +14,7 @@ use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 
 use crate::asl::definition::Definition;
-use crate::audit;
 use crate::audit::chain;
-use crate::audit::log::Audit;
 use crate::cli::configuration;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -35,7 +33,6 @@ use crate::model::execution_record::MachineType;
 use crate::model::payload::Payload;
 use crate::model::states_error::StatesError;
 use crate::suite::rfc9535::Query;
-use crate::worker::configuration::AuditTable;
 use crate::worker::nursery::Nursery;
 
 /// How long the execution may take to hear that it is to stop: one that never waits does not listen.
@@ -116,7 +113,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let configuration = arguments.launch.configuration.load()?;
     let actions = configuration::actions(&configuration);
     let rollback = configuration.rollback_on_failure;
-    let audit = recorder(arguments.no_audit, &configuration.audit)?;
+    let audit = match arguments.no_audit {
+        true => None,
+        false => configuration::recorder(&configuration.audit)?,
+    };
     let mut site = arguments.launch.site(&definition, configuration, actions)?;
     site.audit = audit.clone();
     let site = Arc::new(site);
@@ -139,15 +139,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
     let mut view = View::new(&definition, arguments.quiet, history);
     let outcome = drive(&definition, options, start, &mut view);
     view.close();
-    if let Some(audit) = &audit {
-        audit.close();
-        if let Some(trouble) = audit.trouble() {
-            error::tell(&format!(
-                "{} what ran is not recorded: {trouble}\n",
-                error::paint("1;33", "warning:")
-            ));
-        }
-    }
     let kept = match (view.history.take(), &arguments.history) {
         (Some(history), Some(path)) => history.finish().map_err(|error| history_error(path, &error)),
         _ => Ok(()),
@@ -161,6 +152,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
             code
         }
     };
+    if let Some(audit) = &audit {
+        audit.close();
+        if let Some(trouble) = audit.trouble() {
+            error::tell(&format!(
+                "{} what ran is not recorded: {trouble}\n",
+                error::paint("1;33", "warning:")
+            ));
+        }
+    }
     // What the execution did is worth more than its history, so it has been told first.
     match kept.map_err(CliError::internal) {
         Err(error) if code == 0 => Err(error),
@@ -170,27 +170,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         }
         Ok(()) => Ok(code),
     }
-}
-
-/// Returns where it is recorded which tasks run: opened by the first of them. Without a configured directory it is no
-/// error when there is no place for it.
-fn recorder(is_off: bool, table: &AuditTable) -> Result<Option<Arc<Audit>>, CliError> {
-    let Some(directory) = table
-        .directory
-        .clone()
-        .or_else(configuration::default_audit)
-        .filter(|_| !is_off)
-    else {
-        return Ok(None);
-    };
-    let audit = Audit::open(audit::log::Options {
-        is_shared: true,
-        is_optional: table.directory.is_none(),
-        ..table.options(directory)
-    });
-    audit
-        .map(|audit| Some(Arc::new(audit)))
-        .map_err(|error| CliError::internal(error.to_string()))
 }
 
 /// Returns the hash that a server gives the definition, too.

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::audit::say::ExecutionSubject;
 use crate::cli::configuration;
 use crate::cli::error;
 use crate::cli::error::CliError;
@@ -24,6 +26,7 @@ use crate::worker::action::checkpoint::Status;
 use crate::worker::action::checkpoint::of_family;
 use crate::worker::action::rollback;
 use crate::worker::action::rollback::Undone;
+use crate::worker::configuration::AuditTable;
 
 /// Restore what actions changed, from their checkpoints; without arguments list the checkpoints
 ///
@@ -69,15 +72,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         family.retain(|saved| !arguments.ids.contains(&saved.id));
         chosen.extend(family);
     }
-    let secrets = match configuration::file(arguments.config.as_deref()) {
-        Some(path) => configuration::read(&path)?.secrets,
-        None => Sources::default(),
+    let (secrets, table) = match configuration::file(arguments.config.as_deref()) {
+        Some(path) => {
+            let configuration = configuration::read(&path)?;
+            (configuration.secrets, configuration.audit)
+        }
+        None => (Sources::default(), AuditTable::default()),
     };
-    let site = Site::of_actions(ActionSite {
+    let mut site = Site::of_actions(ActionSite {
         checkpoints: Some(checkpoints),
         secrets,
         ..ActionSite::default()
     });
+    site.audit = configuration::recorder(&table)?;
     let undone = undo(&site, chosen)?;
     Ok(match undone.iter().any(|undone| undone.error.is_some()) {
         true => FAILED,
@@ -151,8 +158,13 @@ fn undo(site: &Site, chosen: Vec<Saved>) -> Result<Vec<Undone>, CliError> {
         }
     });
     let undone = undone.map_err(|error| CliError::internal(format!("nothing could be undone: {error}")))?;
+    let myself = Arc::new(configuration::myself());
     let mut text = String::new();
     for one in &undone {
+        if let Some(audit) = &site.audit {
+            let subject = ExecutionSubject::of_arn(&one.saved.execution_arn, Arc::clone(&myself));
+            audit.note(&subject.rollback(&one.saved.state_name, &one.saved.action, one.failure().as_deref()));
+        }
         let _ = match one.failure() {
             Some(sentence) => writeln!(text, "{} {}", error::paint("1;31", "error:"), printable(&sentence)),
             None => writeln!(
