@@ -96,6 +96,16 @@ pub struct Grant {
     pub allow: Option<Vec<String>>,
 }
 
+impl Grant {
+    /// Returns the numbers of the account and of its groups.
+    pub(super) fn numbers(&self) -> (u32, Vec<u32>) {
+        match &self.account {
+            Some(account) => (account.uid, account.groups.clone()),
+            None => (rustix::process::geteuid().as_raw(), Vec::new()),
+        }
+    }
+}
+
 /// The table, read again whenever its files change.
 #[derive(Debug)]
 pub struct Table {

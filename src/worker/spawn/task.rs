@@ -135,10 +135,7 @@ impl Task {
         } = birth;
         let kept = given.as_mut().and_then(|given| given.kept.take());
         let plan = plan(&spawn, &grant, mark, given)?;
-        let (uid, groups) = match &grant.account {
-            Some(account) => (account.uid, account.groups.clone()),
-            None => (rustix::process::geteuid().as_raw(), Vec::new()),
-        };
+        let (uid, groups) = grant.numbers();
         let drains = match spawn.at_loss {
             AtLoss::End => Vec::new(),
             AtLoss::Interrupt | AtLoss::Wait => {
