@@ -145,7 +145,12 @@ mod tests {
             // The transition is wrong, and so is a parameter.
             (
                 format!("\"A\": {{{action},\n\"Parameters\": {{\"Package\": [\"hello\"]}},\n\"Next\": \"Nowhere\"}}"),
-                &["INVALID_ACTION:3", "INVALID_ACTION:3", "MISSING_TRANSITION_TARGET:4"][..],
+                &[
+                    "INVALID_ACTION:3",
+                    "INVALID_ACTION:3",
+                    "MISSING_END_STATE:0",
+                    "MISSING_TRANSITION_TARGET:4",
+                ][..],
             ),
             // What else is wrong with the parameters is not known.
             (

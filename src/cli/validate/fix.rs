@@ -193,7 +193,7 @@ mod tests {
               States:
                 A:
                   Type: Task
-                  Resource: !Sub arn:${AWS::Partition}:states:::SQS:sendMessage
+                  Resource: !Sub arn:${AWS::Partition}:states:::sqs:sendMessage
                   Parameters: {QueueUrl: q, 'MessageBody': m}
                   Retry: [{ErrorEquals: [\"States.Timedout\"]}]
                   End: true

@@ -94,12 +94,12 @@ fn poll(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if states().any(|state| round::waits_for_others(&state.kind) || goes_on(state) || round::is_counted(state)) {
             continue;
         }
-        let waits = found.states.iter().filter_map(|id| {
+        let mut waits = found.states.iter().filter_map(|id| {
             let node = subject.written(*id).node.get("Seconds")?;
             let seconds = round::literal_wait(&subject.definition.state(*id).kind)?;
             (!node.is_open() && 0 < seconds).then_some((*id, node))
         });
-        let Some((id, node)) = waits.into_iter().next() else {
+        let Some((id, node)) = waits.next() else {
             continue;
         };
         let state = subject.definition.state(id);

@@ -47,7 +47,11 @@ impl<'a> Seeker<'a> {
     /// Looks at what becomes the value, not at what it is computed from.
     fn seek(&mut self, node: &'a Node, at: &[&'a str]) {
         grow(|| match &node.kind {
-            NodeKind::Block { exprs, .. } => exprs.iter().last().into_iter().for_each(|last| self.seek(last, at)),
+            NodeKind::Block { exprs, .. } => {
+                if let Some(last) = exprs.last() {
+                    self.seek(last, at);
+                }
+            }
             NodeKind::Condition { then, otherwise, .. } => {
                 self.seek(then, at);
                 otherwise.iter().for_each(|otherwise| self.seek(otherwise, at));
@@ -58,10 +62,13 @@ impl<'a> Seeker<'a> {
             }
             NodeKind::Function { procedure, args } => match name_of(procedure) {
                 Some("append") => self.all(args.iter(), at),
-                Some("merge") => args.iter().for_each(|arg| match &arg.kind {
-                    NodeKind::Array { items } => items.iter().for_each(|item| self.seek(item, at)),
-                    _ => {}
-                }),
+                Some("merge") => {
+                    for arg in args {
+                        if let NodeKind::Array { items } = &arg.kind {
+                            items.iter().for_each(|item| self.seek(item, at));
+                        }
+                    }
+                }
                 _ => {}
             },
             NodeKind::Array { items } if 1 < items.len() => self.all(items.iter(), at),
@@ -112,7 +119,7 @@ pub(super) fn may_collapse(node: &Node) -> bool {
                 keep_singleton_array: false,
             } => {
                 // The whole path may be filtered, or its last step; before it, a list in each of one is a list.
-                let last = steps.iter().last();
+                let last = steps.last();
                 selects(&node.attrs.predicate)
                     || last.is_some_and(|step| selects(&step.attrs.stages) || selects(&step.attrs.predicate))
             }
