@@ -73,6 +73,11 @@ pub(crate) struct Listeners {
 }
 
 impl Listening {
+    /// Returns where it is listened, as it was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Finds what nothing can be made of, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), CliError> {
         if self.listen.ip().is_loopback() {

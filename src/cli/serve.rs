@@ -207,7 +207,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         .map_err(|error| CliError::internal(format!("the runtime cannot be made: {error}")))?;
     let myself = Arc::new(configuration::myself());
     if let Some(audit) = &audit {
-        let listen = [("listen", arguments.listen.to_string().into())];
+        let listen = [("listen", arguments.listening.address().to_string().into())];
         // Whoever cannot record its beginning does not begin.
         let started = audit.write(&say::server(Event::ServerStarted, &myself, &listen));
         let safe = started.blocking_recv().unwrap_or(Err(AuditError::Closed));
