@@ -273,7 +273,8 @@ fn refuse_stranger(definition: &Definition, case: &Case, name: &str) -> Result<(
         .into_iter()
         .find_map(|field| Some((field, name.strip_suffix(field.name())?.strip_suffix('.')?)));
     let Some((field, map)) = field.and_then(|(field, name)| Some((field, find(name)?))) else {
-        let question = did_you_mean(name, definition.states.iter().map(|state| &*state.name));
+        let names = definition.states.iter().map(|state| &*state.name);
+        let question = did_you_mean(name, names);
         return Err(format!(
             "`{name}` is mocked, which is neither a state nor a resource{question}"
         ));
