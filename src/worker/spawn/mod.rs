@@ -13,6 +13,7 @@ pub mod identity;
 pub mod kin;
 pub mod link;
 pub mod namespace;
+mod planning;
 pub mod rung;
 pub mod server;
 pub mod task;
