@@ -12,7 +12,6 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::scratch::SHELL;
 use crate::scratch::Scratch;
 use crate::server::Server;
 
@@ -53,7 +52,6 @@ fn is_root(what: &str) -> bool {
 
 #[test]
 fn a_persons_server_is_for_them_alone_by_tcp_too() {
-    assert!(!SHELL.is_empty());
     let scratch = Scratch::new("callers-dev");
     let server = serve(&scratch, &[]);
     let url = format!("http://{}/whoami", server.address);
@@ -81,7 +79,7 @@ fn a_strict_server_knows_each_user_and_takes_no_proof_for_nothing() {
     let (socket, url) = (socket.to_str().unwrap(), format!("http://{}", server.address));
     let own = format!("{url}/whoami");
     let by_socket = ["--unix-socket", socket, "http://x/whoami"];
-    for (arguments, kind) in [(&by_socket[..], "unix-socket"), (&[&own][..], "loopback")] {
+    for (arguments, kind) in [(&by_socket[..], "unix-socket"), (&[&*own][..], "loopback")] {
         let (status, told) = whoami(None, &[], arguments);
         assert_eq!(
             (&*status, &told["principal"]["kind"]),
