@@ -4,12 +4,9 @@ pub mod provider;
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use async_trait::async_trait;
 use secrecy::SecretSlice;
 
 use crate::identity::token::grant::Flow;
@@ -23,6 +20,7 @@ use crate::identity::token::issuer::Wanted;
 use crate::identity::token::keyring;
 use crate::identity::token::keyring::Keyring;
 use crate::model::states_error::StatesError;
+use crate::secret::reference::Reference;
 use crate::worker::Cancel;
 use crate::worker::Job;
 use crate::worker::action;
@@ -40,22 +38,10 @@ const REVOKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a token is valid that is exchanged at once.
 const EXCHANGED_TTL_SECONDS: u64 = 60;
 
-/// Where the values of `secret://NAME` are.
-#[async_trait]
-pub trait SecretSource: Send + Sync {
-    /// Returns the value of a reference.
-    ///
-    /// # Errors
-    /// It cannot be had: a fragment of a sentence without the value.
-    async fn get(&self, reference: &str) -> Result<SecretSlice<u8>, String>;
-}
-
 /// All that gives tokens to tasks.
 pub struct Tokens {
     grants: Grants,
     keys: Keys,
-    /// Where the secrets of clients are, when a configuration names some by reference.
-    pub secrets: OnceLock<Arc<dyn SecretSource>>,
 }
 
 /// Where the keys of stepfn's own tokens are.
@@ -93,11 +79,7 @@ impl Tokens {
             },
         };
         let is_needed = !grants.rows.is_empty() || grants.table.issuer.is_some();
-        is_needed.then(|| Self {
-            grants,
-            keys,
-            secrets: OnceLock::new(),
-        })
+        is_needed.then(|| Self { grants, keys })
     }
 
     /// Returns the rows.
@@ -154,7 +136,7 @@ impl Tokens {
         }
         let provider = self.grants.table.provider.get(&row.provider);
         let provider = provider.ok_or("there is no such provider")?;
-        let server = self.server(provider).await?;
+        let server = self.server(job, provider).await?;
         let endpoints = server.endpoints(provider).await?;
         let mut form = Vec::new();
         if row.flow == Flow::TokenExchange {
@@ -175,14 +157,14 @@ impl Tokens {
         Ok((token, revocation))
     }
 
-    async fn server(&self, provider: &Provider) -> Result<Server, String> {
+    async fn server(&self, job: &Job, provider: &Provider) -> Result<Server, String> {
         let secret = match (&provider.client_secret, &provider.client_secret_file) {
             (Some(reference), _) => {
-                let secrets = self
-                    .secrets
-                    .get()
-                    .ok_or("`client_secret` names a secret, and no source of secrets is here")?;
-                secrets.get(reference).await?
+                let reference = Reference::parse(reference).map_err(|error| format!("`client_secret`: {error}"))?;
+                // The operator names it and not a state machine, so none needs the right to it.
+                let secret = job.site.actions.secrets.get(&reference, None).await;
+                let secret = secret.map_err(|error| format!("the secret `{reference}` is not available: {error}"))?;
+                SecretSlice::from(secret.expose().to_vec())
             }
             (None, Some(path)) => {
                 let path = path.clone();
