@@ -199,9 +199,11 @@ pub fn run(
     let options = run::Options {
         skip_time: true,
         started_by: None,
+        definition_hash: None,
         site: Arc::new(Site {
             lambdas: Lambdas::new(mappings.functions().clone(), None),
             tokens: None,
+            audit: None,
             mappings,
             actions: ActionSite::default(),
             nursery: Arc::new(Nursery::default()),

@@ -27,6 +27,8 @@ use stepfn::engine::answers::Answers;
 use stepfn::engine::host::Host;
 use stepfn::engine::host::HostOptions;
 use stepfn::identity::gate::Gate;
+use stepfn::identity::gate::Mode;
+use stepfn::identity::gate::Verifiers;
 use stepfn::identity::peer::Peer;
 use stepfn::identity::policy::Policy;
 use stepfn::items::directory::DirectoryBuckets;
@@ -128,6 +130,7 @@ impl Server {
             site: Arc::new(Site {
                 lambdas: Lambdas::new(mappings.functions().clone(), None),
                 tokens: None,
+                audit: None,
                 mappings,
                 actions: ActionSite::default(),
                 nursery: Arc::clone(&nursery),
@@ -153,11 +156,15 @@ impl Server {
                 .map_err(|error| error.to_string())?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             host.serve(feeds);
-            let api = Arc::new(Api::new(host, Gate::of_this_process(), Policy::built_in()));
+            let api = Arc::new(Api::new(
+                host,
+                Gate::new(Mode::dev(), Verifiers::default()),
+                Policy::built_in(),
+            ));
             api.serve_tasks();
             let listener = Arc::new(listener);
             let accept = move || accept(Arc::clone(&listener));
-            tokio::spawn(stepfn::api::serve::serve(api, accept, stopped));
+            tokio::spawn(stepfn::api::serve::serve(api, 1_000, accept, stopped));
             Ok::<_, String>(address)
         })?;
         Ok(Self {
@@ -199,11 +206,13 @@ impl Server {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>) -> std::io::Result<(tokio::net::TcpStream, Peer)> {
-    let (stream, remote) = listener.accept().await?;
+async fn accept(
+    listener: Arc<TcpListener>,
+) -> std::io::Result<(std::future::Ready<std::io::Result<tokio::net::TcpStream>>, Peer)> {
+    let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    Ok((stream, Peer::Tcp { local, remote }))
+    let peer = Peer::of_tcp(&stream)?;
+    Ok((std::future::ready(Ok(stream)), peer))
 }
 
 fn answering(scripts: Scripts) -> Answering {
