@@ -321,7 +321,7 @@ async fn the_sdk_signs_with_a_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_aws_cli_signs_with_a_key() {
     let Some(program) = std::env::var_os("STEPFN_AWS") else {
-        println!("note: STEPFN_AWS names no AWS CLI; it is not tried");
+        eprintln!("note: STEPFN_AWS names no AWS CLI; it is not tried");
         return;
     };
     let scratch = Scratch::new("the_aws_cli_signs");
@@ -403,7 +403,7 @@ async fn the_aws_cli_signs_with_a_key() {
 #[tokio::test]
 async fn tokens_of_a_real_provider() {
     let Some(directory) = std::env::var_os("STEPFN_OIDC") else {
-        println!("note: STEPFN_OIDC names no provider's directory; none is tried");
+        eprintln!("note: STEPFN_OIDC names no provider's directory; none is tried");
         return;
     };
     let read = |name: &str| std::fs::read_to_string(Path::new(&directory).join(name)).unwrap();

@@ -138,7 +138,7 @@ impl Reader {
     ///
     /// # Errors
     /// The files cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Read>> {
+    pub fn read_next(&mut self) -> io::Result<Option<Read>> {
         loop {
             let Some((log_file, file)) = &mut self.file else {
                 self.file = files::list(&self.directory)?

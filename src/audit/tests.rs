@@ -233,7 +233,7 @@ fn every_tampering_is_found_at_its_place() {
         assert_eq!(files.len(), 3);
         tamper(&files);
         let found = verify(&scratch.log(), &[], None).unwrap();
-        println!("{name}:\n{}", told(&found));
+        eprintln!("{name}:\n{}", told(&found));
         expected.assert_eq(&told(&found));
     }
 }
@@ -314,7 +314,7 @@ fn whatever_a_crash_leaves_the_chain_goes_on() {
         .ok()
         .and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-    println!("STEPFN_AUDIT_SEED={seed}");
+    eprintln!("STEPFN_AUDIT_SEED={seed}");
     let mut chance = Entropy::new(seed);
     for _ in 0..100 {
         let scratch = Scratch::new();
@@ -426,7 +426,7 @@ fn a_reader_follows_the_writer_from_file_to_file() {
         ..Filter::default()
     };
     let mut reader = Reader::open(&scratch.log(), filter).unwrap();
-    let mut next = || match reader.next().unwrap() {
+    let mut next = || match reader.read_next().unwrap() {
         Some(Read::Record(record, _)) => Some(record.seq),
         Some(Read::Broken(file)) => panic!("{file}"),
         None => None,

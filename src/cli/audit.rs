@@ -190,7 +190,7 @@ fn ended(result: std::io::Result<()>, directory: &Path) -> Result<(), CliError> 
 
 /// Prints what there is.
 fn show(reader: &mut Reader, as_json: bool, out: &mut impl Write, n_broken: &mut u64) -> std::io::Result<()> {
-    while let Some(read) = reader.next()? {
+    while let Some(read) = reader.read_next()? {
         match read {
             Read::Record(_, line) if as_json => writeln!(out, "{line}")?,
             Read::Record(record, _) => writeln!(out, "{}", sentence(&record))?,

@@ -126,7 +126,8 @@ impl Claim {
     fn is_in(&self, caller: &Caller) -> bool {
         let matches = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => glob::matches(&self.value, text),
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => self.value == value.to_string(),
+            serde_json::Value::Bool(flag) => self.value == if *flag { "true" } else { "false" },
+            serde_json::Value::Number(number) => glob::matches(&self.value, &number.to_string()),
             _ => false,
         };
         caller.principal.issuer.as_deref() == Some(&*self.issuer)

@@ -49,11 +49,13 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
+/// The key's id, the day and the region that a signing key is for.
+type Place = (String, String, String);
+
 /// What verifying keeps between requests.
 #[derive(Debug, Default)]
 pub(super) struct Signatures {
-    /// By id, day and region.
-    signing: Mutex<BTreeMap<(String, String, String), (Print, hmac::Key)>>,
+    signing: Mutex<BTreeMap<Place, (Print, hmac::Key)>>,
     replays: Mutex<Replays>,
 }
 
@@ -422,7 +424,7 @@ fn remember(keys: &Keys, found: &Found, scope: &Scope<'_>, signing: hmac::Key) {
     known.insert(place, (found.print, signing));
 }
 
-fn place(scope: &Scope<'_>) -> (String, String, String) {
+fn place(scope: &Scope<'_>) -> Place {
     (scope.id.to_owned(), scope.day.to_owned(), scope.region.to_owned())
 }
 

@@ -362,7 +362,7 @@ fn no_secret_survives_in_any_form_and_nothing_else_changes() {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => u64::from(std::process::id()) << 20 | 1,
     };
-    println!("STEPFN_TEST_SEED={seed}");
+    eprintln!("STEPFN_TEST_SEED={seed}");
     let mut chance = Chance(seed);
     let every_byte: Vec<u8> = (0..=255).collect();
     for round in 0..300 {

@@ -57,11 +57,8 @@ mod tests {
             name: "token".to_owned(),
             value: b"canary".to_vec().into(),
         };
-        assert_eq!(
-            format!("{:?}", credential.clone()),
-            "Credential { name: \"token\", .. }"
-        );
-        assert_eq!(credential.clone().value.expose_secret(), b"canary");
+        assert_eq!(format!("{credential:?}"), "Credential { name: \"token\", .. }");
+        assert_eq!(credential.value.expose_secret(), b"canary");
     }
 
     #[test]

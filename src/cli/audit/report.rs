@@ -95,7 +95,7 @@ fn write(
             writeln!(out, "|{}", "---|".repeat(control::COLUMNS.len()))?;
         }
     }
-    while let Some(read) = reader.next()? {
+    while let Some(read) = reader.read_next()? {
         let Read::Record(record, _) = read else {
             *n_broken += 1;
             continue;

@@ -141,7 +141,7 @@ fn name(result: Result<Principal, Refusal>) -> &'static str {
 fn what_awss_own_signer_signs_is_taken() {
     let seed = std::env::var("STEPFN_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    println!("STEPFN_SEED={seed}");
+    eprintln!("STEPFN_SEED={seed}");
     let mut state = seed | 1;
     let mut random = move |below: usize| {
         state ^= state << 13;

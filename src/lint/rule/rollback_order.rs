@@ -31,19 +31,19 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// The states after a step, and those after what undoes it.
+type Behind = (BTreeSet<StateId>, BTreeSet<StateId>);
+
 fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let pairs = single(compensation::pairs(subject));
-    let behind: Vec<(BTreeSet<StateId>, BTreeSet<StateId>)> = pairs
+    let behind: Vec<Behind> = pairs
         .iter()
         .map(|pair| {
             let after = |id| compensation::on_success(subject, id);
             (after(pair.step), after(pair.undo))
         })
         .collect();
-    let is_before = |sets: fn(&(BTreeSet<StateId>, BTreeSet<StateId>)) -> &BTreeSet<StateId>,
-                     state: fn(&Pair) -> StateId,
-                     a: usize,
-                     b: usize| {
+    let is_before = |sets: fn(&Behind) -> &BTreeSet<StateId>, state: fn(&Pair) -> StateId, a: usize, b: usize| {
         sets(&behind[a]).contains(&state(&pairs[b])) && !sets(&behind[b]).contains(&state(&pairs[a]))
     };
     for a in 0..pairs.len() {

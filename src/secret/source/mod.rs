@@ -31,12 +31,15 @@ pub trait Source: Send + Sync {
     fn place(&self, reference: &Reference) -> String;
 }
 
+/// Makes a source of its keys in the configuration; the path is where relative ones begin.
+pub type ReadSource = fn(toml::Table, &Path) -> Result<Arc<dyn Source>, String>;
+
 /// A kind of source.
 pub struct Kind {
     /// What the configuration calls it.
     pub name: &'static str,
     /// Reads the keys of its own in a `[[secrets.source]]`; the path is where relative ones begin.
-    pub read: fn(toml::Table, &Path) -> Result<Arc<dyn Source>, String>,
+    pub read: ReadSource,
 }
 
 /// All kinds, sorted by name.

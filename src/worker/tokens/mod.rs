@@ -79,7 +79,7 @@ impl Tokens {
             },
         };
         let is_needed = !grants.rows.is_empty() || grants.table.issuer.is_some();
-        is_needed.then(|| Self { grants, keys })
+        is_needed.then_some(Self { grants, keys })
     }
 
     /// Returns the rows.
