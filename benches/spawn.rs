@@ -93,6 +93,7 @@ impl Engine {
             input: Payload::new(json!({})),
             is_named: false,
             is_synchronous: true,
+            decision: None,
         };
         Self { host, nursery, begin }
     }
@@ -104,6 +105,7 @@ impl Engine {
             machine_name: self.begin.machine_name.clone(),
             definition: Arc::clone(&self.begin.definition),
             input: self.begin.input.clone(),
+            decision: None,
             ..self.begin
         };
         let (Begun::Fresh(record) | Begun::Known(record)) = self.host.begin(begin).await.expect("it begins");

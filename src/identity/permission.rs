@@ -36,17 +36,6 @@ impl Permission {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.word() == word)
     }
-
-    /// Returns the id of its action in polkit.
-    pub fn polkit_action(self) -> &'static str {
-        match self {
-            Self::Read => "org.debian.stepfunctions.read-history",
-            Self::Start => "org.debian.stepfunctions.start",
-            Self::Stop => "org.debian.stepfunctions.stop",
-            Self::Approve => "org.debian.stepfunctions.approve",
-            Self::Deploy => "org.debian.stepfunctions.deploy",
-        }
-    }
 }
 
 /// A named set of permissions. Each has a Debian group of its own.

@@ -227,7 +227,7 @@ fn a_source_says_only_what_its_kind_knows() {
 
 /// Answers one request as the key-value store does (version 2), and tells what was asked.
 ///
-/// No package of Debian, npm or PyPI has the real server; the shapes are those of its API documentation.
+/// It stands for the real server: the shapes are those of its API documentation.
 fn answer_once(status: &'static str, body: String) -> (u16, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -166,10 +166,10 @@ mod tests {
                 format!("\"A\": {{{action},\n\"Paramters\": {{\"Package\": 1}},\n\"End\": true}}"),
                 &["SCHEMA_VALIDATION_FAILED:3"],
             ),
-            // A value that a placeholder will give.
+            // A value that a placeholder will give is nothing that could be wrong yet.
             (
                 format!("\"A\": {{{action},\n\"Parameters\": {{\"Packages\": \"${{P}}\"}},\n\"Next\": \"Nowhere\"}}"),
-                &["MISSING_END_STATE:0", "MISSING_TRANSITION_TARGET:4"],
+                &["MISSING_SUBSTITUTION:3"],
             ),
         ] {
             let mut found = found(&states);

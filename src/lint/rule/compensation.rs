@@ -1,5 +1,6 @@
 //! Which state undoes which step, as far as names tell.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::asl::definition::StateKind;
@@ -61,13 +62,24 @@ pub(super) fn pairs(subject: &Subject<'_>) -> Vec<Pair> {
         return Vec::new();
     }
     let definition = subject.definition;
+    // Each walk through the graph is made once, however many names share a noun.
+    let mut caught_in: BTreeMap<BlockId, BTreeSet<StateId>> = BTreeMap::new();
+    let mut after: BTreeMap<StateId, BTreeSet<StateId>> = BTreeMap::new();
     let mut pairs = Vec::new();
     for (undo, nouns) in undoing {
         let block = definition.state(undo).block;
-        let caught = caught(subject, block);
+        let caught = caught_in.entry(block).or_insert_with(|| caught(subject, block));
+        if !caught.contains(&undo) {
+            continue;
+        }
         for (step, others) in &steps {
-            let is_pair = definition.state(*step).block == block && !nouns.is_disjoint(others);
-            if is_pair && caught.contains(&undo) && subject.graph().after(definition, *step, false).contains(&undo) {
+            if definition.state(*step).block != block || nouns.is_disjoint(others) {
+                continue;
+            }
+            let after = after
+                .entry(*step)
+                .or_insert_with(|| subject.graph().after(definition, *step, false));
+            if after.contains(&undo) {
                 pairs.push(Pair { step: *step, undo });
             }
         }

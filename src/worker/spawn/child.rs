@@ -92,6 +92,10 @@ fn prepare(plan: &Plan, stdio: &[OwnedFd; 3]) -> Result<(), (Stage, io::Error)> 
     rustix::stdio::dup2_stderr(stdio[2].as_fd()).map_err(setup)?;
     // Where core dumps go to a program the kernel takes 0 for no limit, and 1 for none at all.
     let n_core_bytes = if plan.given.is_some() { 1 } else { 0 };
+    // Only few may raise what somebody before has set lower.
+    let n_core_bytes = rustix::process::getrlimit(Resource::Core)
+        .maximum
+        .map_or(n_core_bytes, |maximum| maximum.min(n_core_bytes));
     let none = Rlimit {
         current: Some(n_core_bytes),
         maximum: Some(n_core_bytes),

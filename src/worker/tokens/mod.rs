@@ -264,6 +264,10 @@ pub async fn of(job: &Job, worker: &str, cancel: &mut Cancel) -> Result<Granted,
             "commands and `shell.run` can take a token, and this task is none",
         ));
     }
+    if job.site.actions.planned.is_some() {
+        // Nothing runs that could take it.
+        return Ok(Granted::default());
+    }
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(StatesError::default()),
