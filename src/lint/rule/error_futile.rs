@@ -206,7 +206,7 @@ fn timeout(name: &str, kind: &StateKind) -> Option<(String, &'static str)> {
     } else {
         ("HeartbeatSeconds", "give the task `HeartbeatSeconds`")
     };
-    let message = format!("`{name}` does not happen: the task has no {field}, so it waits until the execution ends");
+    let message = format!("`{name}` does not happen: the task has no {field}");
     Some((message, hint))
 }
 

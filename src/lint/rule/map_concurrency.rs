@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::asl::definition::MapMode;
-use crate::asl::definition::NumberField;
 use crate::asl::definition::StateKind;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Severity;
@@ -42,14 +41,10 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
             let holder = definition.state(id);
             parent = definition.block(holder.block).parent;
             let StateKind::Map(map) = &holder.kind else { continue };
-            let unlimited = match &map.max_concurrency {
-                None => true,
-                Some(NumberField::Literal(most)) => *most == 0.0,
-                Some(_) => false,
-            };
-            if unlimited && reported.insert(id) {
+            // Who writes 0 has thought of it.
+            if map.max_concurrency.is_none() && reported.insert(id) {
                 let most = match map.mode {
-                    MapMode::Inline => "About 40 iterations",
+                    MapMode::Inline => "Up to about 40 iterations",
                     MapMode::Distributed { .. } => "Up to 10,000 child executions",
                 };
                 let message = format!(

@@ -164,10 +164,10 @@ fn items(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
 
 fn writer(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     for (map, written) in distributed(subject) {
-        let drops = written
-            .node
-            .get("ResultPath")
-            .is_some_and(|path| matches!(path.kind, Kind::Null));
+        let drops = ["ResultPath", "OutputPath"]
+            .iter()
+            .filter_map(|field| written.node.get(field))
+            .any(|path| matches!(path.kind, Kind::Null));
         if map.item_reader.is_some() && map.result_writer.is_none() && !drops {
             reporter
                 .report(

@@ -1,9 +1,7 @@
 //! What makes a machine hard to run.
 
 use crate::asl::definition::Pattern;
-use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
-use crate::lint::clock;
 use crate::lint::finding::Confidence;
 use crate::lint::finding::Severity;
 use crate::lint::integration::Call;
@@ -14,25 +12,22 @@ use crate::lint::subject::Subject;
 use crate::lint::walk;
 use crate::model::history_event::TaskFamily;
 
+/// Services whose jobs have a time limit when nobody sets one: queries, builds, crawls, trainings.
+const BOUNDED_SERVICES: &[&str] = &["athena", "codebuild", "glue", "sagemaker"];
+
 pub(super) const TIMEOUT: Rule = Rule {
     id: "operation/no-machine-timeout",
     severity: Severity::Information,
     confidence: Confidence::Static,
     summary: "An execution may hang, and the machine has no TimeoutSeconds",
-    explanation: "Without TimeoutSeconds an execution that hangs, in a task that waits without a limit or in a loop, stays \
-        RUNNING for up to a year, and no alarm on timed-out executions fires.",
-    examples: &[
-        Example {
-            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
-            good: r#"{"StartAt":"A","TimeoutSeconds":3600,"States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
-            location: "/",
-        },
-        Example {
-            bad: r#"{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":9,"Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"A"}],"Default":"C"},"C":{"Type":"Pass","End":true}}}"#,
-            good: r#"{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":9,"Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"C"}],"Default":"C"},"C":{"Type":"Pass","End":true}}}"#,
-            location: "/",
-        },
-    ],
+    explanation: "Without TimeoutSeconds an execution that hangs, in a task that waits without a limit, stays RUNNING for \
+        up to a year, and no alarm on timed-out executions fires. Loops are no matter of this rule: the history is full \
+        long before.",
+    examples: &[Example {
+        bad: r#"{"StartAt":"A","States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
+        good: r#"{"StartAt":"A","TimeoutSeconds":3600,"States":{"A":{"Type":"Task","Resource":"arn:aws:states:us-east-1:123456789012:activity:a","End":true}}}"#,
+        location: "/",
+    }],
     check: timeout,
 };
 
@@ -93,47 +88,27 @@ fn timeout(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         StateKind::Task(task) => {
             let waits = task.resource.pattern != Pattern::RequestResponse;
             let waits = waits || task.resource.family == TaskFamily::Activity;
+            let waits = waits && !is_ended_by_its_service(&task.resource.family);
             waits && task.timeout_seconds.is_none() && task.heartbeat_seconds.is_none()
         }
         _ => false,
     });
-    let why = match endless {
-        Some(state) => format!("`{}` does not end", state.name),
-        // A placeholder in place of a state's name leads to the state itself, for want of something better.
-        None if !has_open_target(subject) && has_loop(&definition.states) => "a loop goes round without end".to_owned(),
-        None => return,
-    };
-    let message = format!("If {why}, the execution stays RUNNING until AWS ends it, a year later");
+    let Some(state) = endless else { return };
+    let message = format!(
+        "If `{}` does not end, the execution stays RUNNING until AWS ends it, a year later",
+        state.name
+    );
     reporter
         .report(subject.root, "/", message)
         .hint("add `TimeoutSeconds` to the machine");
 }
 
-fn has_open_target(subject: &Subject<'_>) -> bool {
-    let mut values = walk::values(subject.root);
-    values.any(|value| matches!(value.key, "Next" | "Default") && value.node.is_open())
-}
-
-/// Tells whether a state can be reached from itself: some are left when those that nothing leads to are taken away,
-/// one after another.
-fn has_loop(states: &[State]) -> bool {
-    let mut n_sources = vec![0_usize; states.len()];
-    for target in states.iter().flat_map(clock::targets) {
-        n_sources[target.index()] += 1;
+/// Tells whether a service ends its jobs by itself, by limits of its own.
+fn is_ended_by_its_service(family: &TaskFamily) -> bool {
+    match family {
+        TaskFamily::Integration { resource_type, .. } => BOUNDED_SERVICES.contains(&&**resource_type),
+        TaskFamily::Lambda | TaskFamily::Activity => false,
     }
-    let mut free: Vec<usize> = (0..states.len()).filter(|index| n_sources[*index] == 0).collect();
-    let mut n_taken = 0;
-    while let Some(index) = free.pop() {
-        n_taken += 1;
-        for target in clock::targets(&states[index]) {
-            let left = &mut n_sources[target.index()];
-            *left -= 1;
-            if *left == 0 {
-                free.push(target.index());
-            }
-        }
-    }
-    n_taken < states.len()
 }
 
 fn name(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
@@ -165,7 +140,10 @@ fn start(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
                     walk::place(written, arguments),
                     "A second start of the same work, by a retry or a redrive, is a second execution: AWS makes a name up",
                 )
-                .hint("add `Name`, made from the execution's own name");
+                .hint(
+                    "add `Name`, made from the execution's own name and what tells its starts apart: the item's index, the \
+                     round, the retry",
+                );
         }
     }
 }

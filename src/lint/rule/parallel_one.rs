@@ -1,5 +1,6 @@
 //! A Parallel that has nothing beside itself.
 
+use crate::asl::definition::ResultPath;
 use crate::asl::definition::StateKind;
 use crate::asl::node::Node;
 use crate::lint::finding::Confidence;
@@ -29,7 +30,9 @@ fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
         if !matches!(state.kind, StateKind::Parallel(_)) {
             continue;
         }
-        let is_scope = ["Retry", "Catch"].iter().any(|field| written.node.get(field).is_some());
+        let is_caught = ["Retry", "Catch"].iter().any(|field| written.node.get(field).is_some());
+        // Its only use then is to keep the data of the branch to itself.
+        let is_scope = is_caught || matches!(state.result_path, ResultPath::Discard);
         // A placeholder may stand for any number of branches.
         let branches = written.node.get("Branches").map_or(&[][..], Node::elements);
         if matches!(branches, [branch] if !branch.is_open()) && !is_scope {
