@@ -31,9 +31,10 @@ const NAMING: [&str; 7] = [
 impl Api {
     /// Carries out an operation if its caller may.
     pub async fn carry_out(&self, action: &'static Action, mut request: Request) -> Answer {
-        request.decision = self.permit(action, &request)?;
+        let decision = self.permit(action, &request)?;
         self.admit_work(action.name)?;
-        let noted = self.noted(action.name, &request);
+        let noted = self.noted(action.name, &request, &decision);
+        request.decision = Some(decision);
         let answer = (action.call)(self, request).await;
         if let Some(noted) = noted {
             self.record(noted, &answer).await;
@@ -42,25 +43,17 @@ impl Api {
     }
 
     /// Returns what allowed it: the last rule, when it is about several things.
-    fn permit(&self, action: &Action, request: &Request) -> Result<Option<Decision>, ApiError> {
+    fn permit(&self, action: &Action, request: &Request) -> Result<Decision, ApiError> {
+        let passed_role = self.passed_role(action, request);
         let mut allowing = None;
         for (target, text) in self.targets(action, request)? {
             let asked = Asked {
                 operation: action.name,
                 permission: action.permission,
                 target,
-                passed_role: self.passed_role(action, request),
+                passed_role: passed_role.clone(),
             };
-            let via = request.caller.principal.via.as_deref();
-            let role = match via {
-                Some(execution) => self
-                    .host
-                    .store()
-                    .find(execution)?
-                    .map(|record| record.facts.role_arn.clone()),
-                None => None,
-            };
-            let decision = self.policy.decide(&request.caller, role.as_deref(), &asked);
+            let decision = self.policy.decide(&request.caller, &asked);
             if !decision.is_allowed {
                 if let Some(audit) = self.host.audit() {
                     audit.request(&request.caller.principal, action.name, Some(&text), decision.clone());
@@ -69,7 +62,7 @@ impl Api {
             }
             allowing = Some(decision);
         }
-        Ok(allowing)
+        allowing.ok_or_else(|| ApiError::internal("the request is about nothing"))
     }
 
     /// Returns all that a request is about, each with its text.

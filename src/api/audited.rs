@@ -12,9 +12,6 @@ use crate::audit::say::Effect;
 use crate::model::decision::Decision;
 use crate::model::principal::Principal;
 
-/// The rule of a server that has no other.
-const NO_RULES: &str = "whoever this server lets in may do everything";
-
 /// An operation that changes something.
 struct Change {
     operation: &'static str,
@@ -99,7 +96,7 @@ impl Api {
     }
 
     /// Returns what to record of a request; `None` when it is not recorded.
-    pub(super) fn noted(&self, operation: &'static str, request: &Request) -> Option<Noted> {
+    pub(super) fn noted(&self, operation: &'static str, request: &Request, decision: &Decision) -> Option<Noted> {
         let audit = self.host.audit()?;
         let change = CHANGES.iter().find(|change| change.operation == operation);
         if change.is_none() && (STARTS.contains(&operation) || !audit.records_reads()) {
@@ -120,7 +117,7 @@ impl Api {
             who: Arc::clone(&request.caller.principal),
             operation,
             resource: resource.map(Arc::from),
-            decision: request.decision.clone().unwrap_or_else(|| Decision::allowed(NO_RULES)),
+            decision: decision.clone(),
         })
     }
 

@@ -13,7 +13,6 @@ use crate::api::execution;
 use crate::api::member;
 use crate::api::request::Request;
 use crate::identity::caller::Caller;
-use crate::model::principal::Principal;
 use crate::worker::sfn::Calling;
 use crate::worker::sfn::ServiceError;
 use crate::worker::sfn::StepFunctions;
@@ -50,7 +49,7 @@ impl Local {
 }
 
 impl StepFunctions for Local {
-    fn call(&self, asking: Principal, operation: &str, request: Map<String, Value>) -> Calling<'_> {
+    fn call(&self, asking: Caller, operation: &str, request: Map<String, Value>) -> Calling<'_> {
         let operation = operation.to_owned();
         Box::pin(async move {
             let api = self.api()?;
@@ -62,10 +61,10 @@ impl StepFunctions for Local {
             };
             let answer = match action::find(&operation) {
                 Some(action) => match member::check(action.input, &request) {
-                    Ok(()) => {
-                        api.carry_out(action, Request::new(request, Arc::new(Caller::of_now(asking))))
-                            .await
-                    }
+                    Ok(()) => match api.gate.with_groups(asking).await {
+                        Ok(caller) => api.carry_out(action, Request::new(request, Arc::new(caller))).await,
+                        Err(refusal) => Err(refusal.into()),
+                    },
                     Err(error) => Err(error),
                 },
                 None => Err(unknown()),

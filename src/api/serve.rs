@@ -171,7 +171,7 @@ async fn answer(api: &Api, connection: &Connection, request: Request<Incoming>) 
     let admitted = admit(api, connection, &head, body).await;
     let answer = match (admitted, head.uri.path()) {
         (Ok((caller, body)), "/") => api.call(caller, target.as_deref(), trace.as_deref(), &body).await,
-        (Ok(_), "/health") => return plain(StatusCode::OK, "application/json", HEALTHY),
+        (Ok(_), "/health") => return health(api),
         (Ok(_), "/metrics") => return plain(StatusCode::OK, metrics::CONTENT_TYPE, api.metrics()),
         (Ok((caller, _)), _) => Ok(who(api, &caller)),
         (Err(error), _) => Err(error),

@@ -23,6 +23,7 @@ use crate::worker::lambda::invoke::Lambdas;
 use crate::worker::mapping::Mappings;
 use crate::worker::nursery::Nursery;
 
+mod permission;
 mod redrive;
 
 const M: &str = "arn:aws:states:us-east-1:111111111111:stateMachine:m";
@@ -31,6 +32,10 @@ const PASS: &str = r#"{"StartAt":"P","States":{"P":{"Type":"Pass","End":true}}}"
 const OTHER: &str = r#"{"StartAt":"P","States":{"P":{"Type":"Pass","Comment":"2","End":true}}}"#;
 
 fn api() -> Api {
+    api_with(Policy::built_in())
+}
+
+fn api_with(policy: Policy) -> Api {
     let options = HostOptions {
         site: Arc::new(Site {
             mappings: Mappings::default(),
@@ -53,21 +58,28 @@ fn api() -> Api {
     };
     let (host, feeds) = Host::open(Arc::new(MemoryStore::default()), options).unwrap();
     host.serve(feeds);
-    Api::new(host, Gate::new(Mode::dev(), Verifiers::default()), Policy::built_in())
+    Api::new(host, Gate::new(Mode::dev(), Verifiers::default()), policy)
+}
+
+/// The user of this process, who owns the server.
+fn myself() -> Principal {
+    Principal {
+        uid: Some(rustix::process::geteuid().as_raw()),
+        ..Principal::new(PrincipalKind::UnixSocket, "tests")
+    }
 }
 
 impl Api {
     /// Calls an operation; an error is `Name: message`.
     async fn ask(&self, operation: &str, members: Value) -> Result<Value, String> {
+        self.ask_as(myself(), operation, members).await
+    }
+
+    async fn ask_as(&self, who: Principal, operation: &str, members: Value) -> Result<Value, String> {
         let target = format!("AWSStepFunctions.{operation}");
-        let answer = self
-            .call(
-                Arc::new(Caller::new(Principal::new(PrincipalKind::Process, "tests"))),
-                Some(&target),
-                None,
-                members.to_string().as_bytes(),
-            )
-            .await;
+        let caller = Arc::new(Caller::new(who));
+        let body = members.to_string();
+        let answer = self.call(caller, Some(&target), None, body.as_bytes()).await;
         answer.map_err(|error| format!("{}: {}", error.name, error.message))
     }
 

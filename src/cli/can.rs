@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, CliError> {
         target,
         passed_role: arguments.pass_role.clone(),
     };
-    let decision = policy.decide(&caller, None, &asked);
+    let decision = policy.decide(&caller, &asked);
     if arguments.json {
         let groups: Vec<&str> = caller.groups.iter().map(|group| &**group).collect();
         let value = json!({

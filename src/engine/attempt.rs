@@ -11,6 +11,7 @@ use crate::kernel::event::EventKind;
 use crate::kernel::event::Start;
 use crate::kernel::event::StartTask;
 use crate::model::payload::Payload;
+use crate::model::principal::Principal;
 use crate::model::quota::Quotas;
 use crate::model::states_error::StatesError;
 use crate::worker;
@@ -27,17 +28,23 @@ impl Host {
         self.quotas
     }
 
-    /// Does a task once and waits for its answer. Nothing of it is kept.
+    /// Does a task once, in the name of `asking`, and waits for its answer. Nothing of it is kept.
     ///
     /// # Errors
     /// What the task failed with; `States.Timeout` after its `TimeoutSeconds`, or after five minutes.
-    pub async fn attempt(&self, task: StartTask, resource: Resource, start: &Start) -> Result<Payload, StatesError> {
+    pub async fn attempt(
+        &self,
+        task: StartTask,
+        resource: Resource,
+        start: &Start,
+        asking: &Arc<Principal>,
+    ) -> Result<Payload, StatesError> {
         let seconds = task.timeout_seconds.unwrap_or(TEST_SECONDS_MAX).min(TEST_SECONDS_MAX);
         let job = Job {
             task,
             execution_arn: start.execution_arn.clone(),
             parent_arn: None,
-            started_by: None,
+            started_by: Some(Arc::clone(asking)),
             role_arn: start.role_arn.clone(),
             state_machine: start.state_machine_name.clone(),
             machine_arn: start.state_machine_arn.clone(),

@@ -127,15 +127,22 @@ impl Gate {
             Proof::Signature(keys) => (verify(Arc::clone(keys), head, body.clone()).await?, Map::new()),
             Proof::Token(verifier, token) => verifier.verify(token, now()).await?,
         };
-        let groups = match principal.uid {
-            Some(uid) => self.accounts.find(uid).await.map_err(unavailable)?.groups(None),
-            None => Vec::new(),
-        };
-        Ok(Arc::new(Caller {
-            groups,
+        let caller = Caller {
             claims,
             ..Caller::new(principal)
-        }))
+        };
+        self.with_groups(caller).await.map(Arc::new)
+    }
+
+    /// Returns somebody who is known already, with the groups that the name service gives their user at this moment.
+    ///
+    /// # Errors
+    /// The name service does not answer.
+    pub async fn with_groups(&self, mut caller: Caller) -> Result<Caller, Refusal> {
+        if let Some(uid) = caller.principal.uid {
+            caller.groups = self.accounts.find(uid).await.map_err(unavailable)?.groups(None);
+        }
+        Ok(caller)
     }
 
     /// Returns what a request shows to prove who asks, with what can verify it.

@@ -69,8 +69,8 @@ impl Policy {
         Self::new(PathBuf::from("/nonexistent"), |_| false)
     }
 
-    /// Decides. `machine_role` is the role of the state machine whose task asks, if it is one that asks.
-    pub fn decide(&self, caller: &Caller, machine_role: Option<&str>, asked: &Asked<'_>) -> Decision {
+    /// Decides.
+    pub fn decide(&self, caller: &Caller, asked: &Asked<'_>) -> Decision {
         if let Some(rule) = self.owner(caller) {
             return Decision::allowed(rule);
         }
@@ -80,7 +80,7 @@ impl Policy {
         };
         let find = |effect| {
             let mut of_effect = rules.iter().filter(|rule| rule.effect == effect);
-            of_effect.find(|rule| rule.covers(caller, machine_role, asked))
+            of_effect.find(|rule| rule.covers(caller, asked))
         };
         if let Some(rule) = find(Effect::Deny) {
             return Decision::refused(format!("the rule at {} denies it", rule.place));
@@ -142,7 +142,8 @@ impl Policy {
     fn owner(&self, caller: &Caller) -> Option<&'static str> {
         let principal = &caller.principal;
         match (principal.kind, principal.uid) {
-            (PrincipalKind::Process, _) => Some("the server itself"),
+            // A task whose starter is not known is not the server.
+            (PrincipalKind::Process, _) if principal.via.is_none() => Some("the server itself"),
             // A token is somebody's word, not the kernel's: only rules speak for it.
             (PrincipalKind::Oidc, _) => None,
             (_, Some(0)) => Some("the rule that root may do all"),
@@ -324,10 +325,14 @@ actions = ["deploy", "stop"]
             ),
         ];
         let me = caller(PrincipalKind::Loopback, "me", Some(own), &[]);
-        assert!(policy.decide(&me, None, &asked(Permission::Deploy, "x")).is_allowed);
+        assert!(policy.decide(&me, &asked(Permission::Deploy, "x")).is_allowed);
         let mut text = String::new();
         for (caller, role, asked) in &cases {
-            let decision = policy.decide(caller, *role, asked);
+            let caller = Caller {
+                machine_role: role.map(Arc::from),
+                ..caller.clone()
+            };
+            let decision = policy.decide(&caller, asked);
             let _ = writeln!(
                 text,
                 "{} {:?} {} {}: {} ({})",
@@ -384,7 +389,6 @@ actions = ["deploy", "stop"]
             let error = policy.rules().unwrap_err();
             let decision = policy.decide(
                 &caller(PrincipalKind::UnixSocket, "a", Some(70_000), &["stepfn-admin"]),
-                None,
                 &asked(Permission::Read, "x"),
             );
             assert!(!decision.is_allowed, "{case}");

@@ -70,12 +70,12 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Tells whether it speaks of what a caller asks for. `machine_role` is the role of the state machine that asks.
-    pub fn covers(&self, caller: &Caller, machine_role: Option<&str>, asked: &Asked<'_>) -> bool {
-        self.names(caller, machine_role) && self.is_about(asked)
+    /// Tells whether it speaks of what a caller asks for.
+    pub fn covers(&self, caller: &Caller, asked: &Asked<'_>) -> bool {
+        self.names(caller) && self.is_about(asked)
     }
 
-    fn names(&self, caller: &Caller, machine_role: Option<&str>) -> bool {
+    fn names(&self, caller: &Caller) -> bool {
         let principal = &caller.principal;
         let who = &self.who;
         // Everything that the rule says of them must hold.
@@ -91,10 +91,10 @@ impl Rule {
                 .as_ref()
                 .is_none_or(|key| principal.key_id.as_deref() == Some(key))
             && who.claim.as_ref().is_none_or(|claim| claim.is_in(caller))
-            && who
-                .machine_role
-                .as_ref()
-                .is_none_or(|pattern| machine_role.is_some_and(|role| glob::matches(pattern, role)))
+            && who.machine_role.as_ref().is_none_or(|pattern| {
+                let role = caller.machine_role.as_deref();
+                role.is_some_and(|role| glob::matches(pattern, role))
+            })
     }
 
     fn is_about(&self, asked: &Asked<'_>) -> bool {

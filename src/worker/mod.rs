@@ -34,6 +34,7 @@ use tokio::sync::oneshot;
 use crate::asl::definition::Pattern;
 use crate::asl::definition::Resource;
 use crate::audit::log::Audit;
+use crate::identity::caller::Caller;
 use crate::kernel::event::EventKind;
 use crate::kernel::event::StartTask;
 use crate::model::id::TaskId;
@@ -183,11 +184,14 @@ impl Job {
         }
     }
 
-    /// Returns in whose name it asks for something: who started its execution, through it.
-    pub fn asking(&self) -> Principal {
+    /// Returns in whose name it asks for something: who started its execution, through it, with its machine's role.
+    pub fn asking(&self) -> Caller {
         let unknown = || Principal::new(PrincipalKind::Process, "stepfn");
         let starter = self.started_by.as_deref().cloned().unwrap_or_else(unknown);
-        starter.through(&self.execution_arn)
+        Caller {
+            machine_role: Some(Arc::clone(&self.role_arn)),
+            ..Caller::new(starter.through(&self.execution_arn))
+        }
     }
 
     /// Returns the largest output that may be read, in bytes.

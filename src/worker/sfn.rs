@@ -11,10 +11,10 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::asl::definition::Pattern;
+use crate::identity::caller::Caller;
 use crate::kernel::event::TaskProgress;
 use crate::model::history_event::TaskFamily;
 use crate::model::payload::Payload;
-use crate::model::principal::Principal;
 use crate::model::states_error::StatesError;
 use crate::model::timestamp::Timestamp;
 use crate::worker::Cancel;
@@ -24,7 +24,7 @@ use crate::worker::Reports;
 /// The service as a task sees it: requests and responses as the API has them.
 pub trait StepFunctions: Send + Sync {
     /// Carries out an operation for somebody.
-    fn call(&self, asking: Principal, operation: &str, request: Map<String, Value>) -> Calling<'_>;
+    fn call(&self, asking: Caller, operation: &str, request: Map<String, Value>) -> Calling<'_>;
     /// Waits until an execution has ended, and describes it.
     fn ended(&self, execution_arn: &str) -> Calling<'_>;
 }

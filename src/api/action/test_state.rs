@@ -100,7 +100,11 @@ async fn call(api: &Api, request: Request) -> Answer {
     let progress = match (progress, mock) {
         (Progress::Task(..) | Progress::Join, Some(Mock::Result(result, _))) => isolated.succeed(result),
         (Progress::Task(..) | Progress::Join, Some(Mock::Error(error))) => isolated.fail(error),
-        (Progress::Task(task, resource), None) => match api.host.attempt(*task, resource, &whose).await {
+        (Progress::Task(task, resource), None) => match api
+            .host
+            .attempt(*task, resource, &whose, &request.caller.principal)
+            .await
+        {
             Ok(output) => isolated.succeed(output),
             Err(error) => isolated.fail(error),
         },
