@@ -1,6 +1,7 @@
 //! Error names of another service than the one that is called.
 
 use crate::asl::definition::Pattern;
+use crate::asl::definition::State;
 use crate::asl::definition::StateKind;
 use crate::lint::entry;
 use crate::lint::entry::Entry;
@@ -13,6 +14,7 @@ use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
 use crate::lint::sdk;
 use crate::lint::subject::Subject;
+use crate::lint::subject::Written;
 
 /// What the errors of optimized integrations begin with, where that is known for certain.
 const OPTIMIZED: &[(&str, &str)] = &[
@@ -59,16 +61,23 @@ pub(super) const CATCH: Rule = Rule {
 };
 
 fn retry(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    for (_, state, written) in subject.states() {
-        let Some(prefix) = prefix_of(&state.kind) else { continue };
+    each_task(subject, |state, written, prefix| {
         entry::retriers(state, written).for_each(|entry| look(&entry, prefix, reporter));
-    }
+    });
 }
 
 fn catch(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    for (_, state, written) in subject.states() {
-        let Some(prefix) = prefix_of(&state.kind) else { continue };
+    each_task(subject, |state, written, prefix| {
         entry::catchers(state, written).for_each(|entry| look(&entry, prefix, reporter));
+    });
+}
+
+/// Visits the Tasks whose errors begin in a known way, with that beginning.
+pub(super) fn each_task(subject: &Subject<'_>, mut visit: impl FnMut(&State, &Written<'_>, &'static str)) {
+    for (_, state, written) in subject.states() {
+        if let Some(prefix) = prefix_of(&state.kind) {
+            visit(state, written, prefix);
+        }
     }
 }
 

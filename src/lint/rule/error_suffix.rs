@@ -1,6 +1,5 @@
 //! Error names of services without the ending that all of them have.
 
-use crate::asl::definition::Pattern;
 use crate::asl::definition::StateKind;
 use crate::lint::entry;
 use crate::lint::entry::Entry;
@@ -12,12 +11,12 @@ use crate::lint::integration::Call;
 use crate::lint::rule::Example;
 use crate::lint::rule::Reporter;
 use crate::lint::rule::Rule;
-use crate::lint::sdk;
+use crate::lint::rule::error_service;
 use crate::lint::subject::Subject;
 use crate::lint::walk;
 
 /// Optimized integrations whose errors are all named after classes.
-const OPTIMIZED: &[(&str, &str)] = &[("dynamodb", "DynamoDB"), ("sns", "SNS"), ("sqs", "SQS")];
+const OPTIMIZED: &[&str] = &["dynamodb", "sns", "sqs"];
 const ENDING: &str = "Exception";
 
 const EXPLANATION: &str = "Step Functions names the error of an AWS SDK integration after the class of the SDK for Java, which \
@@ -61,32 +60,25 @@ pub(super) const CATCH: Rule = Rule {
 };
 
 fn retry(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    for (_, state, written) in subject.states() {
-        let Some(prefix) = prefix_of(&state.kind) else { continue };
-        entry::retriers(state, written).for_each(|entry| look(&entry, prefix, reporter));
-    }
+    error_service::each_task(subject, |state, written, prefix| {
+        if all_have_it(&state.kind) {
+            entry::retriers(state, written).for_each(|entry| look(&entry, prefix, reporter));
+        }
+    });
 }
 
 fn catch(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
-    for (_, state, written) in subject.states() {
-        let Some(prefix) = prefix_of(&state.kind) else { continue };
-        entry::catchers(state, written).for_each(|entry| look(&entry, prefix, reporter));
-    }
+    error_service::each_task(subject, |state, written, prefix| {
+        if all_have_it(&state.kind) {
+            entry::catchers(state, written).for_each(|entry| look(&entry, prefix, reporter));
+        }
+    });
 }
 
-/// Returns what the errors of a Task begin with, when all of them have the ending.
-fn prefix_of(kind: &StateKind) -> Option<&'static str> {
-    let StateKind::Task(task) = kind else { return None };
-    // Whoever holds a task token may fail with any name, and so may a function.
-    let call = Call::of(task).filter(|call| call.pattern != Pattern::WaitForTaskToken)?;
-    if call.does("lambda", "invoke") {
-        return None;
-    }
-    if call.is_sdk {
-        return sdk::error_prefix(call.service);
-    }
-    let found = OPTIMIZED.iter().find(|(service, _)| *service == call.service);
-    found.map(|(_, prefix)| *prefix)
+/// Tells whether all errors of a Task have the ending.
+fn all_have_it(kind: &StateKind) -> bool {
+    let StateKind::Task(task) = kind else { return false };
+    Call::of(task).is_some_and(|call| call.is_sdk || OPTIMIZED.contains(&call.service))
 }
 
 fn look<T: Names>(entry: &Entry<'_, T>, prefix: &str, reporter: &mut Reporter<'_>) {
