@@ -100,6 +100,20 @@ fn a_run_is_recorded_shown_and_verified() {
 }
 
 #[test]
+fn an_action_that_failed_is_not_said_to_have_changed_anything() {
+    let scratch = Scratch::new("audit-failed");
+    configured(&scratch);
+    scratch.machine(json!({ "T": { "Type": "Task", "Resource": SHELL, "End": true,
+        "Parameters": { "Command": ["./missing"] } } }));
+    assert_eq!(scratch.run(&["run", "m.asl.json"]).status.code(), Some(1));
+    let all = records(&scratch, &[]);
+    assert_eq!(events(&all), ["task.intent", "change", "task.result"]);
+    let say = all[1]["say"].as_str().unwrap();
+    assert!(say.contains("may have changed this machine"), "{say}");
+    assert_eq!(all[1]["result"], "uncertain");
+}
+
+#[test]
 fn mocks_and_plans_are_not_recorded() {
     let scratch = Scratch::new("audit-mock");
     configured(&scratch);

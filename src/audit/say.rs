@@ -136,8 +136,8 @@ impl Subject {
         }
     }
 
-    /// Says what an action changed.
-    pub fn change(&self, action: &str, changes: &[String]) -> Record {
+    /// Says what an action changed; one that failed may have changed all of it, a part, or nothing.
+    pub fn change(&self, action: &str, changes: &[String], has_failed: bool) -> Record {
         let lines = changes.iter().take(CHANGES_MAX);
         let lines = lines.map(|line| line.chars().take(CHANGE_CHARS_MAX).collect::<String>());
         let changes: Vec<Arc<str>> = lines.map(Arc::from).collect();
@@ -146,10 +146,15 @@ impl Subject {
             0 | 1 => String::new(),
             n => format!(", and {} more", n - 1),
         };
-        let say = format!("{} changed this machine with {action}: {first}{more}.", self.named());
+        let (verb, result) = match has_failed {
+            true => ("may have changed", "uncertain"),
+            false => ("changed", "applied"),
+        };
+        let say = format!("{} {verb} this machine with {action}: {first}{more}.", self.named());
         Record {
             action: Some(action.into()),
             changes,
+            result: Some(result.into()),
             ..self.record(Event::Change, say)
         }
     }

@@ -56,12 +56,10 @@ impl Job {
         audit.note(&self.subject().result(run_as, error, is_cancelled));
     }
 
-    /// Records what an action changed.
-    pub(super) fn note_changes(&self, action: &str, changes: &[String], result: &str) {
+    /// Records what an action changed, or may have before it failed.
+    pub(super) fn note_changes(&self, action: &str, changes: &[String], has_failed: bool) {
         if let Some(audit) = self.site.audit.as_ref().filter(|_| !changes.is_empty()) {
-            let mut record = self.subject().change(action, changes);
-            record.result = Some(result.into());
-            audit.note(&record);
+            audit.note(&self.subject().change(action, changes, has_failed));
         }
     }
 }

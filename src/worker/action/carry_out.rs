@@ -175,10 +175,9 @@ async fn settle(action: &'static dyn Action, job: &Job, work: &mut Work<'_>) -> 
         true => Ok(plan.result),
         false => {
             let applied = action.apply(resolved, work).await;
-            let how = if applied.is_ok() { "applied" } else { "uncertain" };
             let scrubber = work.reports.scrubber();
             let lines = plan.changes.iter().map(|line| scrubber.text(line).into_owned());
-            job.note_changes(facts.name, &lines.collect::<Vec<_>>(), how);
+            job.note_changes(facts.name, &lines.collect::<Vec<_>>(), applied.is_err());
             applied
         }
     };
