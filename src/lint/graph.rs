@@ -174,6 +174,18 @@ impl Graph {
         reached
     }
 
+    /// Returns `ends` and every state of their blocks from which one of them can come.
+    pub fn leading_to(&self, ends: impl IntoIterator<Item = StateId>) -> BTreeSet<StateId> {
+        let mut found = BTreeSet::new();
+        let mut queue: Vec<StateId> = ends.into_iter().collect();
+        while let Some(id) = queue.pop() {
+            if found.insert(id) {
+                queue.extend(self.predecessors(id).iter().map(|step| step.from));
+            }
+        }
+        found
+    }
+
     /// Finds the strongly connected parts (Tarjan), without recursion: a chain may have 10,000 states.
     fn find_loops(&mut self) {
         const UNSEEN: usize = usize::MAX;

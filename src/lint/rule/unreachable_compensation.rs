@@ -28,11 +28,12 @@ pub(super) const RULE: Rule = Rule {
 fn check(subject: &Subject<'_>, reporter: &mut Reporter<'_>) {
     let definition = subject.definition;
     for pair in compensation::pairs(subject) {
+        let leading = subject.graph().leading_to([pair.undo, pair.step]);
         for id in compensation::behind(subject, &pair) {
             for (index, catcher) in definition.state(id).catchers.iter().enumerate() {
-                let reached = subject.graph().reached(definition, [catcher.next], false);
                 // Back to the normal way is no failure.
-                if reached.contains(&pair.undo) || reached.contains(&id) || reached.contains(&pair.step) {
+                let is_retried = catcher.next == id || subject.graph().share_loop(id, catcher.next);
+                if leading.contains(&catcher.next) || is_retried {
                     continue;
                 }
                 let (written, place) = (subject.written(id), format!("/Catch[{index}]"));
